@@ -1,0 +1,252 @@
+"""Weights w_i(q) = g_i · v_i(q) · r_i(q): empirical-Bayes lifts learned from feedback. Pure numpy, no I/O.
+
+g: how a product does everywhere. v: how it does in this context against what the model expected. r: what the
+operator set. Each is exactly 1 when nothing is known, so that score = ŷ × w starts at ŷ and ends at what shoppers did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Basis: TypeAlias = Literal["none", "clicks", "impressions"]
+
+DAY_SECONDS = 86_400.0
+TINY = 1e-300  # keeps 0/0 out of shares of products whose relevance underflowed; far below any real share
+
+VALUES: Mapping[str, float] = MappingProxyType(
+    {"view": 0.2, "click": 1.0, "favourite": 3.0, "add_to_cart": 4.0, "purchase": 10.0, "dismiss": -2.0}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightOptions:
+    """Everything that can be tuned about weights. Rewards are counted in clicks."""
+
+    pseudo_count: float = 5.0
+    """m: clicks of evidence at which what shoppers did counts as much as what the model expected."""
+    context_half_life_seconds: float = 3 * DAY_SECONDS
+    """For v: what a query means to shoppers moves within days (releases, sales)."""
+    global_half_life_seconds: float = 10 * DAY_SECONDS
+    """For g: a product has far more evidence than one of its contexts needs, and moves slower."""
+    values: Mapping[str, float] = field(default_factory=lambda: VALUES)
+    """Reward of one interaction of a kind: a click is the unit, the rest roughly by how much rarer they are."""
+    near_contexts: int = 20
+    """Nearest contexts that lend evidence: more add noise and rows to the one statement of a search."""
+    near_similarity: float = 0.6
+    """Below this similarity two contexts do not mean the same thing."""
+    near_power: float = 2.0
+    """((s - 0.6)/0.4)²: a paraphrase lends nearly all of its evidence, a relative a little."""
+    near_cap: float = 10.0
+    """All neighbours together never outweigh this many own clicks."""
+    least_factor: float = 0.001
+    most_factor: float = 1000.0
+    """Bounds of learned factors against overflow and spam; tight bounds ([0.2, 5]) cost 0.03 MAP@5 on real clicks."""
+    most_operator: float = 100.0
+    """Largest weight an operator may set: two orders of magnitude bury or lift anything."""
+
+
+DEFAULTS = WeightOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopEvidence:
+    """What is known of the whole shop, decayed to the time of the search."""
+
+    reward: float = 0.0
+    exposure: float = 0.0
+    products: int = 0
+
+    @property
+    def base_rate(self) -> float:
+        """b: reward per exposure; 0 when nothing was ever shown."""
+        return self.reward / self.exposure if self.exposure > 0.0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Decayed sums of one search, one entry per candidate, shape (N,); totals are over all products of the context.
+
+    `near_*` are sums over the neighbours, each multiplied by its `neighbour_weight`, not yet capped.
+    """
+
+    product_reward: Floats
+    product_exposure: Floats
+    context_reward: Floats
+    context_exposure: Floats
+    near_reward: Floats
+    near_exposure: Floats
+    operator: Floats
+    context_reward_total: float = 0.0
+    context_exposure_total: float = 0.0
+    near_reward_total: float = 0.0
+    near_exposure_total: float = 0.0
+    shop: ShopEvidence = field(default_factory=ShopEvidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """w and its three factors, shape (N,) each; `basis` says what the query factor was learned from."""
+
+    global_: Floats
+    query: Floats
+    operator: Floats
+    weight: Floats
+    basis: Basis
+
+
+def no_evidence(count: int) -> Evidence:
+    """Evidence of a shop that has had no feedback, for `count` candidates."""
+    zeros = np.zeros(count)
+    return Evidence(
+        product_reward=zeros,
+        product_exposure=zeros,
+        context_reward=zeros,
+        context_exposure=zeros,
+        near_reward=zeros,
+        near_exposure=zeros,
+        operator=np.ones(count),
+    )
+
+
+# -- decayed sums: (value, reference_at) --------------------------------------------------------------------------
+
+
+def decay(age_seconds: ArrayLike, half_life_seconds: float) -> Floats:
+    """Share of a reward that is left after `age_seconds`; time that has not come yet decays nothing."""
+    return np.exp2(-np.maximum(np.asarray(age_seconds, dtype=np.float64), 0.0) / half_life_seconds)
+
+
+def decayed(value: ArrayLike, reference_at: ArrayLike, now: float, half_life_seconds: float) -> Floats:
+    """A sum stored as (value, reference_at) as it stands at `now`; times in seconds."""
+    return np.asarray(value, dtype=np.float64) * decay(
+        now - np.asarray(reference_at, dtype=np.float64), half_life_seconds
+    )
+
+
+def merge_decayed(
+    value: ArrayLike, reference_at: ArrayLike, other: ArrayLike, other_at: ArrayLike, half_life_seconds: float
+) -> tuple[Floats, Floats]:
+    """Add two decayed sums and return (value, reference_at).
+
+    Both are rescaled to the later reference time, so factors are at most 1: late and early events may come in any
+    order, nothing overflows, and an event of long ago underflows to nothing.
+    """
+    left_at = np.asarray(reference_at, dtype=np.float64)
+    right_at = np.asarray(other_at, dtype=np.float64)
+    at = np.maximum(left_at, right_at)
+    left = np.asarray(value, dtype=np.float64) * decay(at - left_at, half_life_seconds)
+    right = np.asarray(other, dtype=np.float64) * decay(at - right_at, half_life_seconds)
+    return left + right, at
+
+
+def examination(rank: ArrayLike) -> Floats:
+    """P(a shopper looks at `rank`), rank counted from 1: the discount of DCG, until it is estimated from the log."""
+    return 1.0 / np.log2(1.0 + np.maximum(np.asarray(rank, dtype=np.float64), 1.0))
+
+
+def neighbour_weight(similarity: ArrayLike, options: WeightOptions = DEFAULTS) -> Floats:
+    """Share of its evidence that a context of this similarity lends: 0 at 0.6, 1 at 1."""
+    room = 1.0 - options.near_similarity
+    share = np.clip((np.asarray(similarity, dtype=np.float64) - options.near_similarity) / room, 0.0, 1.0)
+    return np.power(share, options.near_power)
+
+
+# -- the factors --------------------------------------------------------------------------------------------------
+
+
+def clip_factor(factor: Floats, options: WeightOptions = DEFAULTS) -> Floats:
+    return np.clip(factor, options.least_factor, options.most_factor)
+
+
+def global_weight(reward: ArrayLike, exposure: ArrayLike, base_rate: float, m: float) -> Floats:
+    """g = (R + m) / (b · E + m), reward against what the same exposure earns on average; R below 0 counts as 0."""
+    earned = np.maximum(np.asarray(reward, dtype=np.float64), 0.0)
+    expected: Floats = base_rate * np.asarray(exposure, dtype=np.float64)
+    return (earned + m) / (expected + m)
+
+
+def context_weight_from_impressions(
+    *, reward: Floats, exposure: Floats, relevance: Floats, global_: Floats, base_rate: float, m: float
+) -> Floats:
+    """v = (R_qi + m) / (b · E_qi · g_i · ŷ_i/ȳ_q + m): reward against what ŷ · g expected of the same exposure.
+
+    ȳ_q is the exposure-weighted mean ŷ of what the context has shown.
+    """
+    shown = float(exposure.sum())
+    mean_relevance = float(exposure @ relevance) / shown if shown > 0.0 else 0.0
+    lift = relevance / mean_relevance if mean_relevance > 0.0 else np.ones_like(relevance)
+    return (np.maximum(reward, 0.0) + m) / (base_rate * exposure * global_ * lift + m)
+
+
+def prior_share(relevance: Floats, global_: Floats) -> Floats:
+    """π_i = ŷ_i g_i / Σ ŷ_j g_j over the candidates: the share of the context's rewards that the model expects."""
+    mass: Floats = np.maximum(relevance * global_, TINY)
+    share: Floats = mass / mass.sum()
+    return share
+
+
+def context_weight_from_clicks(*, reward: Floats, reward_total: float, prior: Floats, m: float) -> Floats:
+    """v = (R_qi + m · π_i) / ((R_q + m) · π_i): a Dirichlet posterior over its prior π, mean share over prior share."""
+    return (np.maximum(reward, 0.0) + m * prior) / ((max(reward_total, 0.0) + m) * prior)
+
+
+def near_share(near_reward_total: float, options: WeightOptions = DEFAULTS) -> float:
+    """Factor that keeps all neighbours together at no more than `near_cap` clicks."""
+    return min(1.0, options.near_cap / near_reward_total) if near_reward_total > 0.0 else 1.0
+
+
+def basis_of(reward_total: float, exposure_total: float) -> Basis:
+    """What a context's factor can be learned from.
+
+    A rewarded product was looked at, so exposure below reward means that impressions are missing (a click log, a shop
+    that sends none): dividing by it would promote whatever was shown least.
+    """
+    if exposure_total > 0.0 and exposure_total >= reward_total:
+        return "impressions"
+    return "clicks" if reward_total > 0.0 else "none"
+
+
+def weights(*, relevance: Floats, evidence: Evidence, options: WeightOptions = DEFAULTS) -> Weights:
+    """w = g · v · r of the candidates of one search, `relevance` = ŷ, shape (N,). Without evidence w is exactly r."""
+    m = options.pseudo_count
+    near = near_share(evidence.near_reward_total, options)
+    reward = evidence.context_reward + near * evidence.near_reward
+    exposure = evidence.context_exposure + near * evidence.near_exposure
+    reward_total = evidence.context_reward_total + near * evidence.near_reward_total
+    exposure_total = evidence.context_exposure_total + near * evidence.near_exposure_total
+    basis = basis_of(reward_total, exposure_total)
+
+    global_ = clip_factor(_global(evidence, options), options)
+    query = np.ones_like(global_)
+    if basis == "impressions":
+        query = context_weight_from_impressions(
+            reward=reward,
+            exposure=exposure,
+            relevance=relevance,
+            global_=global_,
+            base_rate=evidence.shop.base_rate,
+            m=m,
+        )
+    elif basis == "clicks":
+        prior = prior_share(relevance, global_)
+        query = context_weight_from_clicks(reward=reward, reward_total=reward_total, prior=prior, m=m)
+    query = clip_factor(query, options)
+    operator = np.clip(evidence.operator, 0.0, options.most_operator)
+    return Weights(global_=global_, query=query, operator=operator, weight=global_ * query * operator, basis=basis)
+
+
+def _global(evidence: Evidence, options: WeightOptions) -> Floats:
+    """g from exposure; a shop that sends none is taken to show its products alike, so b · E is the mean reward."""
+    shop = evidence.shop
+    if basis_of(shop.reward, shop.exposure) == "impressions":
+        return global_weight(evidence.product_reward, evidence.product_exposure, shop.base_rate, options.pseudo_count)
+    mean_reward = max(shop.reward, 0.0) / max(shop.products, 1)
+    alike = np.full_like(evidence.product_reward, mean_reward)
+    return global_weight(evidence.product_reward, alike, 1.0, options.pseudo_count)
