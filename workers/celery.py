@@ -1,0 +1,39 @@
+"""The Celery app. Celery is only the wake-up: losing every message costs latency, not data."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings  # noqa: E402  (after the variable that says which settings)
+
+app = Celery("freshet", broker=settings.CELERY_BROKER_URL)
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=False,  # a lost wake-up is repeated by the beat within a second
+    worker_prefetch_multiplier=1,
+    task_default_queue="projections",
+    task_routes={
+        "workers.tasks.drain": {"queue": "projections"},
+        "workers.tasks.embed": {"queue": "embedding"},
+        "workers.tasks.train": {"queue": "training"},
+        "workers.tasks.*": {"queue": "insights"},
+    },
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"socket_keepalive": True},
+    worker_hijack_root_logger=False,
+    timezone="UTC",
+    # `expires`: a beat that nobody took is dropped, so that they cannot pile up behind a worker that was away
+    beat_schedule={
+        "drain": {"task": "workers.tasks.drain", "schedule": 1.0, "options": {"expires": 1}},
+        "embed": {"task": "workers.tasks.embed", "schedule": 1.0, "options": {"expires": 1}},
+        "train": {"task": "workers.tasks.train", "schedule": 5.0, "options": {"expires": 5}},
+        "tick_clock": {"task": "workers.tasks.tick_clock", "schedule": 60.0, "options": {"expires": 60}},
+        "make_partitions": {"task": "workers.tasks.make_partitions", "schedule": 600.0, "options": {"expires": 600}},
+    },
+    beat_schedule_filename=str(settings.FRESHET_HOME / "celerybeat-schedule"),
+)
+app.autodiscover_tasks(["workers"])

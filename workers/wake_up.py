@@ -1,0 +1,34 @@
+"""The debounced wake-up: of many appends at once, one sends a message."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import redis
+import structlog
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+from workers.celery import app
+
+log = structlog.get_logger(__name__)
+KEY = "freshet:wake"
+_DEBOUNCE_MS = 1000
+
+
+@cache
+def broker_client() -> redis.Redis:
+    """A connection pool to the cache server, where the debounce key lives."""
+    return redis.Redis.from_url(settings.CACHE_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+
+
+def wake_up() -> None:
+    """Ask the projections worker to drain, unless somebody just did.
+
+    Never raises for a broker that is away: the event is committed, and the beat drains within a second of its return.
+    """
+    try:
+        if broker_client().set(KEY, b"1", nx=True, px=_DEBOUNCE_MS):
+            app.send_task("workers.tasks.drain", retry=False, expires=10)
+    except (redis.RedisError, OperationalError) as error:
+        log.warning("wake_up_failed", error=repr(error))
