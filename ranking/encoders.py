@@ -145,7 +145,8 @@ def _model_load(source: str, *, dtype: torch.dtype, device: torch.device) -> Pre
     with _quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(source, config=config, dtype=dtype, **options)
     torch.nn.Module.to(model, device)
-    return model.eval()
+    model.train(False)
+    return model
 
 
 @contextmanager
