@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from config.env import database_from_url, embedded_url, env_bool, env_int, env_secret
+from config.logs import configure_logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 FRESHET_HOME = Path(os.environ.get("FRESHET_HOME", BASE_DIR / ".local")).resolve()
@@ -31,6 +32,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "config",
     "eventlog",
     "catalog",
@@ -111,8 +113,11 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["config.api.permissions.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["config.api.throttling.ApiKeyThrottle"],
-    "DEFAULT_PARSER_CLASSES": ["config.api.parsers.OrjsonParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.api.parsers.OrjsonParser", "config.api.parsers.BeaconParser"],
     "DEFAULT_RENDERER_CLASSES": ["config.api.renderers.OrjsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.api.renderers.FirstOfEach",
+    "DEFAULT_METADATA_CLASS": None,
+    "NUM_PROXIES": env_int("FRESHET_PROXIES", 0),  # how many reverse proxies of yours stand before Freshet
     "EXCEPTION_HANDLER": "config.api.problems.problem_response",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
@@ -135,29 +140,17 @@ SPECTACULAR_SETTINGS = {
 EVENTLOG_WAKE_UP = "workers.wake_up.wake_up"  # called after each committed append; `eventlog` itself knows no queue
 EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a search reads comes first
     "catalog.projections.products",
-    "ranking.projections.postings",
-    "ranking.projections.weights",
-    "ranking.projections.models",
-    "ranking.projections.vectors",
+    "ranking.projections.postings.postings",
+    "ranking.projections.weights.weights",
+    "ranking.projections.contexts.contexts",
+    "ranking.projections.models.models",
+    "ranking.projections.vectors.vectors",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]
 FRESHET_ENCODER = os.environ.get("FRESHET_ENCODER") or None  # None: multilingual-e5-small from its wheel
 STOREFRONT_API_KEY_FILE = FRESHET_HOME / "storefront_key"
 FRESH_TARGET_SECONDS = 2.0
+API_PUBLIC_RATE = "20/s"  # of each visitor's address, for public keys that have no rate of their own
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": "structlog.stdlib.ProcessorFormatter",
-            "processors": [
-                "structlog.stdlib.ProcessorFormatter.remove_processors_meta",
-            ],
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("FRESHET_LOG_LEVEL", "INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "transformers": {"level": "WARNING"}},
-}
+LOGGING = configure_logs(level=os.environ.get("FRESHET_LOG_LEVEL", "INFO"))

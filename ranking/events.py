@@ -1,0 +1,83 @@
+"""What ranking records: weights that were set, vectors, statistics and models that came to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from eventlog.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSet(Event):
+    """An operator set the factor r of a product, everywhere or for one query, perhaps until a date."""
+
+    type = "ranking.WeightSet"
+    product_id: str
+    weight: float
+    context_key: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LexicalStatisticsPublished(Event):
+    """From here on, document frequencies and lengths count as they stood just before this event."""
+
+    type = "ranking.LexicalStatisticsPublished"
+    documents: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescriptionEmbedded(Event):
+    """A description version has a vector under a major model version; the vector is stored under its text's hash."""
+
+    type = "ranking.DescriptionEmbedded"
+    product_id: str
+    document_id: int
+    description_version: int
+    major: int
+    vector_hash: str  # hex
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextRelated(Event):
+    """A context that got its first feedback has these nearest contexts: pairs of context id and similarity."""
+
+    type = "ranking.ContextRelated"
+    context_id: int
+    encoder: str
+    neighbours: list[tuple[int, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionTrained(Event):
+    """A model version exists: what it was trained on and where its bytes are."""
+
+    type = "ranking.ModelVersionTrained"
+    version: str
+    encoder: str
+    artefact: str
+    parent: str | None = None
+    from_position: int = 0
+    to_position: int = 0
+    seed: int = 0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionPromoted(Event):
+    """This version serves from here on."""
+
+    type = "ranking.ModelVersionPromoted"
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionRefused(Event):
+    """The gate refused a version, and why."""
+
+    type = "ranking.ModelVersionRefused"
+    version: str
+    reason: str

@@ -1,0 +1,213 @@
+"""Feedback to evidence: decayed rewards and exposures of the shop, its products and its contexts. Waits for no join."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from eventlog.database import query, rows
+from eventlog.events import RecordedEvent
+from eventlog.projection import Projection
+from feedback.events import ImpressionRecorded, InteractionRecorded
+from ranking.events import WeightSet
+from ranking.weights import DEFAULTS, WeightOptions, examination
+
+ContextKey = tuple[int, str, str]  # shop, kind, key
+Key = TypeVar("Key")
+_EXAMINATION = [float(examination(rank)) for rank in range(1, 1101)]
+
+
+@dataclass(slots=True)
+class Sum:
+    """A decayed sum of rewards and exposures at the time of its newest event, in seconds."""
+
+    half_life: float
+    reward: float = 0.0
+    exposure: float = 0.0
+    at: float = float("-inf")
+
+    def add(self, reward: float, exposure: float, at: float) -> None:
+        if at > self.at:
+            factor = 0.5 ** min((at - self.at) / self.half_life, 1000.0)
+            self.reward, self.exposure, self.at = self.reward * factor, self.exposure * factor, at
+            share = 1.0
+        else:
+            share = 0.5 ** min((self.at - at) / self.half_life, 1000.0)
+        self.reward += reward * share
+        self.exposure += exposure * share
+
+
+class Sums(dict[Key, Sum]):
+    """Sums by key, each made when its first event comes."""
+
+    def __init__(self, half_life: float) -> None:
+        super().__init__()
+        self.half_life = half_life
+
+    def __missing__(self, key: Key) -> Sum:
+        self[key] = made = Sum(self.half_life)
+        return made
+
+
+class Batch:
+    """The sums of one batch of events, to be merged into the tables by one statement each."""
+
+    def __init__(self, options: WeightOptions = DEFAULTS) -> None:
+        self.options = options
+        self.shops: Sums[int] = Sums(options.global_half_life_seconds)
+        self.products: Sums[tuple[int, str]] = Sums(options.global_half_life_seconds)
+        self.contexts: Sums[ContextKey] = Sums(options.context_half_life_seconds)
+        self.pairs: Sums[tuple[ContextKey, str]] = Sums(options.context_half_life_seconds)
+        self.first_position: dict[ContextKey, int] = {}
+
+    def add(self, event: RecordedEvent) -> None:
+        at = event.effective_at.timestamp()
+        shop_id = event.shop_id
+        context = self._context(event)
+        for product_id, reward, exposure in contributions(event, self.options):
+            self.shops[shop_id].add(reward, exposure, at)
+            self.products[shop_id, product_id].add(reward, exposure, at)
+            if context is not None:
+                self.contexts[context].add(reward, exposure, at)
+                self.pairs[context, product_id].add(reward, exposure, at)
+
+    def _context(self, event: RecordedEvent) -> ContextKey | None:
+        context = event.data.get("context")
+        if not context:
+            return None
+        key = (event.shop_id, context["kind"], context["key"])
+        self.first_position.setdefault(key, event.position)
+        return key
+
+
+def contributions(event: RecordedEvent, options: WeightOptions = DEFAULTS) -> list[tuple[str, float, float]]:
+    """Product, reward and exposure that an event of feedback adds: an impression exposes by rank, an interaction rewards."""
+    data = event.data
+    if event.type == InteractionRecorded.type:
+        return [(data["product_id"], options.values[data["kind"]], 0.0)]
+    first = data["first_rank"] - 1
+    return [(product_id, 0.0, _examined(first + i)) for i, product_id in enumerate(data["items"])]
+
+
+def _examined(index: int) -> float:
+    return _EXAMINATION[min(index, len(_EXAMINATION) - 1)]
+
+
+class Weights(Projection):
+    name = "weights"
+    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type, WeightSet.type})
+    tables = (
+        "ranking_shopweight",
+        "ranking_productweight",
+        "ranking_context",
+        "ranking_contextweight",
+        "ranking_operatorweight",
+    )
+
+    def apply(self, events: Sequence[RecordedEvent]) -> None:
+        batch = Batch()
+        for event in events:
+            if event.type != WeightSet.type:
+                batch.add(event)
+        if batch.shops:
+            _merge_shops(batch)
+            _merge_products(batch)
+            _merge_pairs(batch, _merge_contexts(batch))
+        _set_operator_weights([event for event in events if event.type == WeightSet.type])
+
+
+weights = Weights()
+
+
+def _merged(table: str, half_life: float) -> str:
+    """SET clause that adds the excluded row to the stored one, both decayed to the later of their times."""
+
+    # beyond 1,000 half-lives a double is 0 all the same, and PostgreSQL's power() would raise an underflow
+    def share(side: str) -> str:
+        return f"power(2.0, -least((greatest({table}.at, excluded.at) - {side}.at) / {half_life}, 1000))"
+
+    def total(column: str) -> str:
+        return f"{column} = {table}.{column} * {share(table)} + excluded.{column} * {share('excluded')}"
+
+    return f"{total('reward')}, {total('exposure')}, at = greatest({table}.at, excluded.at)"
+
+
+def _columns(sums: Sequence[Sum]) -> list[list[float]]:
+    return [[each.reward for each in sums], [each.exposure for each in sums], [each.at for each in sums]]
+
+
+def _merge_shops(batch: Batch) -> None:
+    query(
+        f"""INSERT INTO ranking_shopweight AS t (shop_id, reward, exposure, at)
+            SELECT * FROM unnest(%s::integer[], %s::double precision[], %s::double precision[], %s::double precision[])
+            ON CONFLICT (shop_id) DO UPDATE SET {_merged("t", batch.options.global_half_life_seconds)}""",
+        [list(batch.shops), *_columns(list(batch.shops.values()))],
+    )
+
+
+def _merge_products(batch: Batch) -> None:
+    query(
+        f"""INSERT INTO ranking_productweight AS t (shop_id, product_id, reward, exposure, at)
+            SELECT * FROM unnest(%s::integer[], %s::text[], %s::double precision[], %s::double precision[],
+                                 %s::double precision[])
+            ON CONFLICT (shop_id, product_id) DO UPDATE SET {_merged("t", batch.options.global_half_life_seconds)}""",
+        [
+            [shop_id for shop_id, _ in batch.products],
+            [product_id for _, product_id in batch.products],
+            *_columns(list(batch.products.values())),
+        ],
+    )
+
+
+def _merge_contexts(batch: Batch) -> dict[ContextKey, int]:
+    """Merge the contexts' totals and return their ids; a new one gets the position of the event that named it first."""
+    keys = list(batch.contexts)
+    found = rows(
+        f"""INSERT INTO ranking_context AS t (id, shop_id, kind, key, reward, exposure, at)
+            SELECT * FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::double precision[],
+                                 %s::double precision[], %s::double precision[])
+            ON CONFLICT (shop_id, kind, key) DO UPDATE SET {_merged("t", batch.options.context_half_life_seconds)}
+            RETURNING shop_id, kind, key, id""",
+        [
+            [batch.first_position[key] for key in keys],
+            *([key[part] for key in keys] for part in range(3)),
+            *_columns([batch.contexts[key] for key in keys]),
+        ],
+    )
+    return {(shop_id, kind, key): id_ for shop_id, kind, key, id_ in found}
+
+
+def _merge_pairs(batch: Batch, ids: dict[ContextKey, int]) -> None:
+    query(
+        f"""INSERT INTO ranking_contextweight AS t (shop_id, context_id, product_id, reward, exposure, at)
+            SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::text[], %s::double precision[], %s::double precision[],
+                                 %s::double precision[])
+            ON CONFLICT (context_id, product_id) DO UPDATE SET {_merged("t", batch.options.context_half_life_seconds)}""",
+        [
+            [context[0] for context, _ in batch.pairs],
+            [ids[context] for context, _ in batch.pairs],
+            [product_id for _, product_id in batch.pairs],
+            *_columns(list(batch.pairs.values())),
+        ],
+    )
+
+
+def _set_operator_weights(events: Sequence[RecordedEvent]) -> None:
+    if not events:
+        return
+    query(
+        """INSERT INTO ranking_operatorweight (shop_id, product_id, context_key, position, weight, until)
+           SELECT g.shop_id, g.product_id, g.context_key, g.position, g.weight, extract(epoch FROM g.until::timestamptz)
+             FROM unnest(%s::integer[], %s::text[], %s::text[], %s::bigint[], %s::double precision[], %s::text[])
+               AS g (shop_id, product_id, context_key, position, weight, until)
+           ON CONFLICT DO NOTHING""",
+        [
+            [event.shop_id for event in events],
+            [event.data["product_id"] for event in events],
+            [event.data.get("context_key") or "" for event in events],
+            [event.position for event in events],
+            [event.data["weight"] for event in events],
+            [event.data.get("until") for event in events],
+        ],
+    )
