@@ -1,0 +1,47 @@
+"""Waiting until the servers answer: after a crash they recover first, which takes what it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import psycopg
+import redis
+
+from workers.servers.endpoints import Endpoints
+
+
+def wait_for_servers(
+    endpoints: Endpoints, *, timeout_seconds: float = 120, give_up: Callable[[], bool] = lambda: False
+) -> None:
+    """Return when both servers answer a client with the right password.
+
+    Raises TimeoutError, also when `give_up` says that nothing is coming any more.
+    """
+    _wait(lambda: _postgres_answers(endpoints.database_url), "PostgreSQL", timeout_seconds, give_up)
+    _wait(lambda: _valkey_answers(endpoints.celery_broker_url), "Valkey", timeout_seconds, give_up)
+
+
+def _wait(answers: Callable[[], bool], server: str, timeout_seconds: float, give_up: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not answers():
+        if give_up() or time.monotonic() > deadline:
+            raise TimeoutError(f"{server} does not answer; its log says why.")
+        time.sleep(0.05)
+
+
+def _postgres_answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _valkey_answers(url: str) -> bool:
+    with closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
+        try:
+            return bool(client.ping())
+        except (redis.ConnectionError, redis.TimeoutError):  # BusyLoadingError is a ConnectionError
+            return False
