@@ -1,0 +1,172 @@
+"""Read models of feedback, written by projections only, and the shoppers' keys, which are no projection: erasing is real.
+
+Facts are insert-only and keep their log position, so that any past moment can be asked.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Shopper(models.Model):
+    """A pseudonymous shopper: a keyed hash, a random subject, and the key under which the events' personal part lies.
+
+    Deleting the row makes every personal part of this shopper unreadable, wherever copies of the log may be.
+    """
+
+    pk = models.CompositePrimaryKey("shop_id", "shopper_hash")
+    shop_id = models.IntegerField()
+    shopper_hash = models.BinaryField()
+    subject_id = models.UUIDField(unique=True)
+    key = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "feedback_shopper"
+
+    def __str__(self) -> str:
+        return str(self.subject_id)
+
+
+class Impression(models.Model):
+    """Products shown in one context, in order, with the answer they came from."""
+
+    position = models.BigIntegerField(primary_key=True)
+    shop_id = models.IntegerField()
+    context_kind = models.TextField(null=True)
+    context_key = models.TextField(null=True)
+    items = ArrayField(models.TextField())
+    first_rank = models.IntegerField()
+    ranking_ref = models.TextField(null=True)
+    as_of_position = models.BigIntegerField(null=True)
+    ranked_at = models.DateTimeField(null=True)
+    subject_id = models.UUIDField(null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "feedback_impression"
+        indexes = [
+            # evidence of a context as of a position
+            models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_impression_context"),
+        ]
+
+    def __str__(self) -> str:
+        return f"impression {self.position}"
+
+
+class Interaction(models.Model):
+    """One thing a shopper did with one product."""
+
+    position = models.BigIntegerField(primary_key=True)
+    shop_id = models.IntegerField()
+    kind = models.TextField()
+    product_id = models.TextField()
+    context_kind = models.TextField(null=True)
+    context_key = models.TextField(null=True)
+    rank = models.IntegerField(null=True)
+    ranking_ref = models.TextField(null=True)
+    subject_id = models.UUIDField(null=True)
+    quantity = models.IntegerField(null=True)
+    price = models.FloatField(null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "feedback_interaction"
+        indexes = [
+            # evidence of a context, of a product, as of a position
+            models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_interaction_context"),
+            models.Index(fields=["shop_id", "product_id"], name="feedback_interaction_product"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.position}"
+
+
+class ClickThrough(models.Model):
+    """An impression joined with what followed, from the position of the log at which its window closed.
+
+    `outcomes` is {product_id: [kinds in log order]}. `implied`: one positive without knowledge of what else was shown;
+    `late`: such a one whose impression had closed already. `impression_position` is then the interaction's own position.
+    """
+
+    impression_position = models.BigIntegerField(primary_key=True)
+    closed_position = models.BigIntegerField()
+    shop_id = models.IntegerField()
+    context_kind = models.TextField(null=True)
+    context_key = models.TextField(null=True)
+    context_text = models.TextField(null=True)
+    items = ArrayField(models.TextField())
+    first_rank = models.IntegerField(null=True)
+    ranking_ref = models.TextField(null=True)
+    outcomes = models.JSONField()
+    shown_at = models.DateTimeField()
+    implied = models.BooleanField()
+    late = models.BooleanField()
+
+    class Meta:
+        db_table = "feedback_clickthrough"
+        indexes = [
+            # the trainer reads in closing order
+            models.Index(fields=["shop_id", "closed_position"], name="feedback_clickthrough_closed"),
+            # an interaction asks whether its impression has closed
+            models.Index(
+                fields=["shop_id", "ranking_ref"],
+                condition=models.Q(implied=False),
+                name="feedback_clickthrough_ref",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"click-through {self.impression_position}"
+
+
+class OpenImpression(models.Model):
+    """An impression whose window has not closed: state of the click-through projection."""
+
+    position = models.BigIntegerField(primary_key=True)
+    shop_id = models.IntegerField()
+    due_at = models.DateTimeField()
+    context_kind = models.TextField(null=True)
+    context_key = models.TextField(null=True)
+    context_text = models.TextField(null=True)
+    items = ArrayField(models.TextField())
+    first_rank = models.IntegerField()
+    ranking_ref = models.TextField()
+    shown_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "feedback_open_impression"
+        indexes = [
+            models.Index(fields=["shop_id", "due_at"], name="feedback_open_impression_due"),
+            models.Index(fields=["shop_id", "ranking_ref"], name="feedback_open_impression_ref"),
+        ]
+
+    def __str__(self) -> str:
+        return f"open impression {self.position}"
+
+
+class OpenInteraction(models.Model):
+    """An interaction with a token that waits for its impression to arrive or to close: state of the same projection."""
+
+    position = models.BigIntegerField(primary_key=True)
+    shop_id = models.IntegerField()
+    due_at = models.DateTimeField()
+    kind = models.TextField()
+    product_id = models.TextField()
+    context_kind = models.TextField(null=True)
+    context_key = models.TextField(null=True)
+    context_text = models.TextField(null=True)
+    rank = models.IntegerField(null=True)
+    ranking_ref = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "feedback_open_interaction"
+        indexes = [
+            models.Index(fields=["shop_id", "due_at"], name="feedback_open_interaction_due"),
+            models.Index(fields=["shop_id", "ranking_ref"], name="feedback_open_interaction_ref"),
+        ]
+
+    def __str__(self) -> str:
+        return f"open interaction {self.position}"
