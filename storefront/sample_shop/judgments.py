@@ -123,12 +123,13 @@ def _shared_words(text: str, listing: Listing) -> bool:
     return bool(_pieces(text) & _pieces(listing.product["title"]))
 
 
-def _pieces(text: str) -> set[str]:
+@cache
+def _pieces(text: str) -> frozenset[str]:
     """Long words of a Latin text and two-character pieces of a Chinese one, lower-cased."""
     words = {
         word for word in text.lower().replace("-", " ").replace(",", " ").split() if word.isascii() and len(word) > 3
     }
-    return words | set(_pairs(text))
+    return frozenset(words).union(_pairs(text))
 
 
 def _pairs(text: str) -> Iterable[str]:
