@@ -45,16 +45,16 @@ def context_key(text: str) -> str:
 
 
 class _Bare(dict[int, int | None]):
-    """Translation table, filled as characters are met: format characters vanish, punctuation and controls part words."""
+    """Translation table, filled as characters are met; punctuation and controls part words.
+
+    Format characters (joiners, direction marks, soft hyphens) vanish: queries that look equal may differ by them.
+    """
 
     def __missing__(self, code: int) -> int | None:
         kind = category(chr(code))
-        if (
-            kind == "Cf"
-        ):  # joiners, direction marks, soft hyphens: invisible, so two equal looking queries may differ by them
+        bare: int | None = 0x20 if kind[0] in "PZ" or kind in {"Cc", "Cs"} else code
+        if kind == "Cf":
             bare = None
-        else:
-            bare = 0x20 if kind[0] in "PZ" or kind in {"Cc", "Cs"} else code
         self[code] = bare
         return bare
 

@@ -1,4 +1,4 @@
-"""What shoppers saw and did, as facts of no stream. Who it was lies sealed beside the event, under the shopper's key."""
+"""What shoppers saw and did, as facts of no stream. Who it was lies sealed beside, under the shopper's key."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ INTERACTION_KINDS: tuple[InteractionKind, ...] = get_args(InteractionKind)
 class ImpressionRecorded(Event):
     """Products were shown, in this order.
 
-    `context` is {"kind", "key", "text"}; `ranking` is {"ref", "position", "at", "model", "arm", "propensity"}, taken from
-    the verified token of the answer that was shown; `first_rank` is the rank of the first item, from 1.
+    `context` is {"kind", "key", "text"}; `ranking` is {"ref", "position", "at", "model", "arm", "propensity"}, taken
+    from the verified token of the answer that was shown (`at`: when it was made, in seconds since 1970); `first_rank`
+    is the rank of the first item, from 1.
     """
 
     type = "feedback.ImpressionRecorded"

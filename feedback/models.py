@@ -1,4 +1,4 @@
-"""Read models of feedback, written by projections only, and the shoppers' keys, which are no projection: erasing is real.
+"""Read models of feedback, written by projections only; and the shoppers' keys, which are no projection.
 
 Facts are insert-only and keep their log position, so that any past moment can be asked.
 """
@@ -46,10 +46,10 @@ class Impression(models.Model):
 
     class Meta:
         db_table = "feedback_impression"
-        indexes = [
+        indexes = (
             # evidence of a context as of a position
             models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_impression_context"),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"impression {self.position}"
@@ -73,11 +73,11 @@ class Interaction(models.Model):
 
     class Meta:
         db_table = "feedback_interaction"
-        indexes = [
+        indexes = (
             # evidence of a context, of a product, as of a position
             models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_interaction_context"),
             models.Index(fields=["shop_id", "product_id"], name="feedback_interaction_product"),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.position}"
@@ -86,8 +86,8 @@ class Interaction(models.Model):
 class ClickThrough(models.Model):
     """An impression joined with what followed, from the position of the log at which its window closed.
 
-    `outcomes` is {product_id: [kinds in log order]}. `implied`: one positive without knowledge of what else was shown;
-    `late`: such a one whose impression had closed already. `impression_position` is then the interaction's own position.
+    `outcomes` is {product_id: [kinds in log order]}. `implied`: one positive without knowledge of what else was shown,
+    `impression_position` is then the interaction's own; `late`: such a one whose impression had closed already.
     """
 
     impression_position = models.BigIntegerField(primary_key=True)
@@ -106,7 +106,7 @@ class ClickThrough(models.Model):
 
     class Meta:
         db_table = "feedback_clickthrough"
-        indexes = [
+        indexes = (
             # the trainer reads in closing order
             models.Index(fields=["shop_id", "closed_position"], name="feedback_clickthrough_closed"),
             # an interaction asks whether its impression has closed
@@ -115,7 +115,7 @@ class ClickThrough(models.Model):
                 condition=models.Q(implied=False),
                 name="feedback_clickthrough_ref",
             ),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"click-through {self.impression_position}"
@@ -137,10 +137,10 @@ class OpenImpression(models.Model):
 
     class Meta:
         db_table = "feedback_open_impression"
-        indexes = [
+        indexes = (
             models.Index(fields=["shop_id", "due_at"], name="feedback_open_impression_due"),
             models.Index(fields=["shop_id", "ranking_ref"], name="feedback_open_impression_ref"),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"open impression {self.position}"
@@ -163,10 +163,10 @@ class OpenInteraction(models.Model):
 
     class Meta:
         db_table = "feedback_open_interaction"
-        indexes = [
+        indexes = (
             models.Index(fields=["shop_id", "due_at"], name="feedback_open_interaction_due"),
             models.Index(fields=["shop_id", "ranking_ref"], name="feedback_open_interaction_ref"),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"open interaction {self.position}"

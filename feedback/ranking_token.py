@@ -28,9 +28,9 @@ class BadToken(FreshetError):
 class RankingToken:
     """What an answer was made from. Plain data; doubles come back bit by bit as they went in.
 
-    `now` is in seconds since 1970, `model` is "major.minor", `positions` maps each projection to where it stood, `items`
-    are (internal product id, description version) in the order served, `neighbours` (context id, similarity), `scalars`
-    the normalisers that cannot be read back from the log.
+    `now` is in seconds since 1970, `model` is "major.minor", `positions` maps each projection to where it stood,
+    `items` are (internal product id, description version) in the order served, `neighbours` (context id, similarity),
+    `scalars` the normalisers that cannot be read back from the log.
     """
 
     shop_id: int
