@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Shop",
             fields=[
-                ("id", models.AutoField(primary_key=True)),
+                ("id", models.AutoField(primary_key=True, serialize=False)),
                 ("name", models.SlugField(max_length=60, unique=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
             ],

@@ -1,0 +1,90 @@
+"""What Prometheus is told: each request as it ends, and the state of the log at each scrape."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import structlog
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import REGISTRY, Collector
+from psycopg import Error as PsycopgError
+
+from eventlog.selectors import lags, last_position, oldest_pending_seconds, parked, pending_count
+
+log = structlog.get_logger(__name__)
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_REQUESTS = Counter("freshet_requests", "Requests answered.", ["method", "route", "status"])
+_SECONDS = Histogram("freshet_request_seconds", "Time to answer, in seconds.", ["method", "route"], buckets=_BUCKETS)
+
+
+def observe_request(*, method: str, route: str, status: int, seconds: float) -> None:
+    """Count a request by its route (never by its path: products would make as many series)."""
+    method = method if method in _METHODS else "other"
+    if not route.startswith("v1/"):
+        route = route.partition("/")[0] or "(home)"  # the pages of the admin are one route
+    _REQUESTS.labels(method, route, str(status)).inc()
+    _SECONDS.labels(method, route).observe(seconds)
+
+
+class LogCollector(Collector):
+    """Gauges of the log, read from the database at each scrape; without the database only `freshet_database_up 0`."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            gauges = [*_log_gauges(), *_lag_gauges()]
+        except (DatabaseError, PsycopgError) as error:
+            log.warning("metrics_without_database", error=repr(error))
+            gauges = []
+        yield _gauge("database_up", "1 while the database answers.", 1.0 if gauges else 0.0)
+        yield from gauges
+
+
+def _log_gauges() -> Iterator[GaugeMetricFamily]:
+    yield _gauge("log_head_position", "The newest position of the log.", last_position())
+    yield _gauge("log_pending_events", "Events that wait for a position.", pending_count())
+    yield _gauge(
+        "log_oldest_pending_seconds", "Age of the oldest event that waits for a position.", oldest_pending_seconds()
+    )
+
+
+def _lag_gauges() -> Iterator[GaugeMetricFamily]:
+    events = GaugeMetricFamily("freshet_consumer_lag_events", "Events behind the head of the log.", labels=["consumer"])
+    seconds = GaugeMetricFamily(
+        "freshet_consumer_lag_seconds", "Age of the first event not applied.", labels=["consumer"]
+    )
+    stopped = GaugeMetricFamily("freshet_consumer_parked_events", "Events parked and not retried.", labels=["consumer"])
+    parked_by: dict[str, int] = {}
+    for consumer, *_ in parked():
+        parked_by[consumer] = parked_by.get(consumer, 0) + 1
+    for lag in lags():
+        events.add_metric([lag.consumer], lag.events)
+        seconds.add_metric([lag.consumer], lag.seconds)
+        stopped.add_metric([lag.consumer], parked_by.get(lag.consumer, 0))
+    yield from (events, seconds, stopped)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"freshet_{name}", text, value=value)
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """GET /metrics: the sum over all serving processes, and the log's state."""
+    state = CollectorRegistry()
+    state.register(LogCollector())
+    return HttpResponse(generate_latest(_counted()) + generate_latest(state), content_type=CONTENT_TYPE_LATEST)
+
+
+def _counted() -> CollectorRegistry:
+    """What this process counted, or all processes under gunicorn, which share a folder (`config/gunicorn.py`)."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
