@@ -114,7 +114,7 @@ def _copy_readable(folder: Path, copy: Path) -> None:
     shutil.copytree(folder, draft, symlinks=True)
     for path in [draft, *draft.rglob("*")]:
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644)
+            path.chmod(0o755 if path.is_dir() or (os.access(path, os.X_OK) and path.stat().st_mode & 0o100) else 0o644)
     try:
         draft.rename(copy)
     except OSError:  # another start of the same version was faster: its copy is as good

@@ -33,9 +33,11 @@ def switch_durability_off(home: Path) -> None:
     (home / _NOT_DURABLE).touch()
 
 
-def publish(home: Path, endpoints: Endpoints) -> None:
-    """Write servers.json, by which the settings of every process find the servers."""
-    write_secret_json(home / "servers.json", endpoints.urls())
+def publish(home: Path, endpoints: Endpoints, *, servers: tuple[str, ...]) -> None:
+    """Write servers.json, by which the settings of every process find these servers."""
+    of_server = {"postgres": ("database_url",), "valkey": ("celery_broker_url", "cache_url")}
+    names = [name for server in servers for name in of_server[server]]
+    write_secret_json(home / "servers.json", {name: endpoints.urls()[name] for name in names})
 
 
 def withdraw(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where the embedded servers listen and with which passwords: chosen once, kept in FRESHET_HOME/embedded.json (0600)."""
+"""Where the embedded servers listen, with which passwords: chosen once, kept in FRESHET_HOME/embedded.json (0600)."""
 
 from __future__ import annotations
 

