@@ -68,7 +68,7 @@ def make_partitions() -> int:
 
 
 _APPEND_FACTS = """
-SELECT given_id, row_id FROM eventlog_append_facts(%s, %s::uuid[], %s::bytea[], %s::text[], %s::smallint[], %s::text[],
+SELECT given_id, row_id FROM eventlog_append_facts(%s, %s::uuid[], %s::bytea[], %s::text[], %s::smallint[], %b::text[],
                                                    %s::bytea[], %s::uuid[], %s::uuid[], %s::timestamptz[])"""
 
 
@@ -116,7 +116,7 @@ def _known_hashes(shop_id: int, ids: list[UUID]) -> dict[UUID, bytes]:
 _APPEND_STREAMS = """
 SELECT given_id, row_id, stream_version
   FROM eventlog_append_streams(%s, %s::text[], %s::integer[], %s::text[], %s::uuid[], %s::text[], %s::smallint[],
-                               %s::text[], %s::uuid[], %s::timestamptz[])"""
+                               %b::text[], %s::uuid[], %s::timestamptz[])"""
 
 
 def _append_streams(shop_id: int, streams: list[tuple[int, NewEvent]]) -> dict[int, Appended]:
