@@ -49,13 +49,19 @@ def _newest(events: Iterable[RecordedEvent]) -> dict[Key, RecordedEvent]:
     return newest
 
 
+# JSON goes in as binary text[] (%b): as text psycopg would escape every quotation mark. MATERIALIZED: cast once, not once a
+# column.
 _INSERT_VERSIONS = """
+WITH given AS MATERIALIZED (
+  SELECT g.position, g.shop_id, g.version, g.recorded_at, g.content::jsonb AS content
+    FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::timestamptz[], %b::text[])
+      AS g (position, shop_id, version, recorded_at, content)
+)
 INSERT INTO catalog_descriptionversion (
   position, shop_id, product_id, version, recorded_at, origin, restored_from, content)
 SELECT g.position, g.shop_id, g.content->>'product_id', g.version, g.recorded_at, g.content->>'origin',
        (g.content->>'restored_from')::integer, g.content
-  FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::timestamptz[], %s::jsonb[])
-    AS g (position, shop_id, version, recorded_at, content)
+  FROM given g
 ON CONFLICT DO NOTHING"""
 
 
@@ -66,6 +72,13 @@ def _insert_versions(described: list[RecordedEvent]) -> None:
 # The first event of a product gives its row the id and created_at; the newest version gives the content. The offer of
 # the same batch goes in with a new row, so that an import writes each row once; `_UPDATE_OFFERS` then skips it.
 _UPSERT_PRODUCTS = """
+WITH given AS MATERIALIZED (
+  SELECT g.shop_id, g.version, g.recorded_at, g.c::jsonb AS c, g.id, g.created_at, g.offer_version, g.offered_at,
+         g.o::jsonb AS o
+    FROM unnest(%s::integer[], %s::integer[], %s::timestamptz[], %b::text[], %s::bigint[], %s::timestamptz[],
+                %s::integer[], %s::timestamptz[], %b::text[])
+      AS g (shop_id, version, recorded_at, c, id, created_at, offer_version, offered_at, o)
+)
 INSERT INTO catalog_product AS p (
   id, shop_id, product_id, title, description, language, brand, category, attributes, image_url, released_at, relations,
   price, currency, in_stock, retired_at, description_version, offer_version, created_at, updated_at)
@@ -74,9 +87,7 @@ SELECT g.id, g.shop_id, c->>'product_id', c->>'title', c->>'description', c->>'l
        (c->>'released_at')::timestamptz, c->'relations',
        (o->>'price')::double precision, o->>'currency', coalesce((o->>'in_stock')::boolean, true), NULL,
        g.version, g.offer_version, g.created_at, greatest(g.recorded_at, g.offered_at)
-  FROM unnest(%s::integer[], %s::integer[], %s::timestamptz[], %s::jsonb[], %s::bigint[], %s::timestamptz[],
-              %s::integer[], %s::timestamptz[], %s::jsonb[])
-    AS g (shop_id, version, recorded_at, c, id, created_at, offer_version, offered_at, o)
+  FROM given g
 ON CONFLICT (shop_id, product_id) DO UPDATE SET
   title = excluded.title, description = excluded.description, language = excluded.language, brand = excluded.brand,
   category = excluded.category, attributes = excluded.attributes, image_url = excluded.image_url,
@@ -105,10 +116,14 @@ def _upsert_products(described: list[RecordedEvent], offers: dict[Key, RecordedE
 
 
 _UPDATE_OFFERS = """
+WITH given AS MATERIALIZED (
+  SELECT g.shop_id, g.version, g.recorded_at, g.o::jsonb AS o
+    FROM unnest(%s::integer[], %s::integer[], %s::timestamptz[], %b::text[]) AS g (shop_id, version, recorded_at, o)
+)
 UPDATE catalog_product AS p
    SET price = (g.o->>'price')::double precision, currency = g.o->>'currency', in_stock = (g.o->>'in_stock')::boolean,
        offer_version = g.version, updated_at = greatest(p.updated_at, g.recorded_at)
-  FROM unnest(%s::integer[], %s::integer[], %s::timestamptz[], %s::jsonb[]) AS g (shop_id, version, recorded_at, o)
+  FROM given g
  WHERE p.shop_id = g.shop_id AND p.product_id = g.o->>'product_id' AND p.offer_version < g.version"""
 
 
@@ -117,10 +132,14 @@ def _update_offers(offers: list[RecordedEvent]) -> None:
 
 
 _UPDATE_RETIRED = """
+WITH given AS MATERIALIZED (
+  SELECT g.shop_id, g.version, g.recorded_at, g.c::jsonb AS c
+    FROM unnest(%s::integer[], %s::integer[], %s::timestamptz[], %b::text[]) AS g (shop_id, version, recorded_at, c)
+)
 UPDATE catalog_product AS p
    SET retired_at = g.recorded_at, offer_version = greatest(p.offer_version, g.version),
        updated_at = greatest(p.updated_at, g.recorded_at)
-  FROM unnest(%s::integer[], %s::integer[], %s::timestamptz[], %s::jsonb[]) AS g (shop_id, version, recorded_at, c)
+  FROM given g
  WHERE p.shop_id = g.shop_id AND p.product_id = g.c->>'product_id'"""
 
 
