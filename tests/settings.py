@@ -14,4 +14,4 @@ if not {"DATABASE_URL", "CELERY_BROKER_URL", "CACHE_URL"} <= os.environ.keys():
     os.environ.update(servers.__enter__())
     atexit.register(servers.__exit__, None, None, None)
 
-from config.settings import *  # noqa: E402, F403
+from config.settings import *  # noqa: F403

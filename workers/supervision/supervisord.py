@@ -24,6 +24,8 @@ from workers.supervision.records import record
 _STOP_SECONDS = {"postgres": 60, "valkey": 20}
 _STOP_SIGNALS = {"postgres": "INT"}  # PostgreSQL's fast shutdown; TERM would wait for its clients
 
+_ABOUT_ROOT = "ignore:You're running the worker with superuser privileges"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Supervisor:
@@ -86,6 +88,8 @@ def _environment(home: Path) -> dict[str, str]:
         "FRESHET_HOME": str(home),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
+        # tasks come as JSON, never as pickle, so what celery says of root does not apply
+        "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), _ABOUT_ROOT])),
         "TOKENIZERS_PARALLELISM": "false",  # one query at a time: its threads would only contend
     }
 

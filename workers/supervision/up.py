@@ -68,13 +68,12 @@ def _run(home: Path, port: int) -> None:
         print(f"Ended what an earlier run left behind: {', '.join(left)}.", flush=True)
     if not is_free(port):
         raise CannotStart(f"Something else listens on port {port}. Choose another: PORT={port + 1} make run")
-    watched = ["supervisord", *read_procfile()]
-    echo = LogEcho(home / "logs", watched, only={"supervisord": ("exited:", "gave up:", "CRIT")})
+    echo = LogEcho(home / "logs", ["supervisord", *read_procfile()])
     begun = time.monotonic()
     supervisor = _start(home, first=True)
     while True:
-        _wait_until_ready(supervisor, port, echo)
-        _tell_ready(home, port, seconds=time.monotonic() - begun)
+        if _wait_until_ready(supervisor, port, echo):
+            _tell_ready(home, port, seconds=time.monotonic() - begun)
         while supervisor.alive():
             echo.print_new()
             time.sleep(_POLL_SECONDS)
@@ -98,15 +97,18 @@ def _start(home: Path, *, first: bool) -> Supervisor:
     return supervisor
 
 
-def _wait_until_ready(supervisor: Supervisor, port: int, echo: LogEcho) -> None:
-    asked_at = time.monotonic()
-    told = False
-    while supervisor.alive() and not _ready(port):
+def _wait_until_ready(supervisor: Supervisor, port: int, echo: LogEcho) -> bool:
+    """Return when the API answers that it is ready, False when the supervisor died before."""
+    hint_at = time.monotonic() + 120
+    while supervisor.alive():
+        if _ready(port):
+            return True
         echo.print_new()
-        if not told and time.monotonic() - asked_at > 120:
-            told = True
+        if time.monotonic() > hint_at:
+            hint_at = float("inf")
             print(f"Not ready yet; http://127.0.0.1:{port}/health/ready says what is missing.", flush=True)
         time.sleep(_POLL_SECONDS)
+    return False
 
 
 def _ready(port: int) -> bool:
