@@ -119,7 +119,7 @@ def _variant(*, base: Listing, product_id: str) -> Listing:
     product = base.product | {
         "product_id": product_id,
         "title": base.product["title"].removesuffix(chosen) + other.en,
-        "price": round(base.product["price"] * _dearer(attribute, choices, chosen, other), 2),
+        "price": int(base.product["price"] * _dearer(attribute, choices, chosen, other)) + 0.99,
         "in_stock": True,
         "attributes": base.product["attributes"] | {attribute: other.en},
         "relations": [{"kind": "variant_of", "product_id": base.product_id}],

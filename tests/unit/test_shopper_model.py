@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from storefront.api_client import ApiClient, ApiRefused
+from storefront.management.commands.simulate_shoppers import summary
 from storefront.shoppers import (
     FAVOURITE_APPEAL,
     OTHER_APPEAL,
@@ -23,7 +24,7 @@ from storefront.shoppers import (
     sample_taste,
     shopper_actions,
 )
-from storefront.simulation import EventBuffer, Visit, visits, windows
+from storefront.simulation import EventBuffer, Visit, Window, visits, windows
 
 BOOTS = [Product(product_id=f"boots-{n}", kind="boots", released_at=f"2025-01-{n:02d}") for n in range(1, 9)]
 
@@ -114,6 +115,29 @@ def test_windows_average_the_visits_of_their_stretch() -> None:
     assert (first.visits, first.clicked_in_top_3) == (2, 0.5)
     assert first.ndcg == pytest.approx(0.6)
     assert (last.visits, last.ndcg) == (1, 1.0)
+
+
+def test_the_summary_keeps_the_two_tastes_apart() -> None:
+    quality = [0.5, 0.6, 0.3, 0.7]
+    stretches = [
+        Window(
+            start=n / 4,
+            end=(n + 1) / 4,
+            visits=9,
+            ndcg=ndcg,
+            first_answer_ndcg=0.4,
+            clicked_in_top_3=0.5,
+            age_seconds=0.0,
+        )
+        for n, ndcg in enumerate(quality)
+    ]
+
+    before, after, end = summary(stretches, trend="flip")
+
+    assert "from 0.500 to 0.600" in before
+    assert "from 0.300 to 0.700" in after
+    assert "+0.300 by learning" in end
+    assert "from 0.500 to 0.700" in summary(stretches, trend="drift")[0]
 
 
 class CountingShop:

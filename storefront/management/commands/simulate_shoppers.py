@@ -97,23 +97,44 @@ def _report(*, console: Console, seen: Sequence[Visit], events: EventBuffer, tre
         return
     stretches = windows(seen, count=WINDOWS)
     console.print(_table(stretches, trend=trend))
-    first, last = stretches[0], stretches[-1]
-    console.print(
-        f"{len(seen)} searches, {events.accepted} events accepted, {events.rejected} rejected. "
-        f"nDCG@10 against the shoppers' own taste: {first.ndcg:.3f} in the first part, {last.ndcg:.3f} in the last; "
-        f"the first answers to the same queries would score {last.first_answer_ndcg:.3f} there "
-        f"([bold]{last.ndcg - last.first_answer_ndcg:+.3f}[/bold] by learning)."
-    )
+    console.print(f"{len(seen)} searches, {events.accepted} events accepted, {events.rejected} rejected.")
+    for line in summary(stretches, trend=trend):
+        console.print(line)
+
+
+def summary(stretches: Sequence[Window], *, trend: str) -> list[str]:
+    """Return what the windows say about learning, one sentence for each taste that held and one for the end."""
+    if trend == "flip":
+        tastes = {
+            "Before the taste flipped": [window for window in stretches if window.end <= 0.5],
+            "After it flipped": [window for window in stretches if window.start >= 0.5],
+        }
+    else:
+        tastes = {"From the first part to the last": list(stretches)}
+    lines = [
+        f"{name}, nDCG@10 against the shoppers' own taste went from {held[0].ndcg:.3f} to {held[-1].ndcg:.3f}."
+        for name, held in tastes.items()
+        if held
+    ]
+    last = stretches[-1]
+    return [
+        *lines,
+        f"In the last part, the first answers to the same queries would have scored {last.first_answer_ndcg:.3f}: "
+        f"{last.ndcg - last.first_answer_ndcg:+.3f} by learning.",
+    ]
 
 
 def _table(stretches: Sequence[Window], *, trend: str) -> Table:
     table = Table(title="What the answers learned from the shoppers")
-    for column in ("part of the run", "searches", "nDCG@10", "first answers", "gain", "click in top 3", "age"):
-        table.add_column(column, justify="right")
+    table.add_column("of the run", justify="right", min_width=11)
+    for column in ("searches", "nDCG@10", "first answers", "gain", "click in top 3", "age"):
+        table.add_column(column, justify="right", min_width=7)
     for window in stretches:
-        changed = "  taste flips" if trend == "flip" and window.start == 0.5 else ""
+        if trend == "flip" and window.start == 0.5:
+            table.add_section()
+            table.add_row("taste flips")
         table.add_row(
-            f"{window.start:.0%} to {window.end:.0%}{changed}",
+            f"{window.start:.0%}-{window.end:.0%}",
             str(window.visits),
             f"{window.ndcg:.3f}",
             f"{window.first_answer_ndcg:.3f}",
