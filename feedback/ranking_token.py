@@ -28,15 +28,17 @@ class BadToken(FreshetError):
 class RankingToken:
     """What an answer was made from. Plain data; doubles come back bit by bit as they went in.
 
-    `now` is in seconds since 1970, `model` is "major.minor", `positions` maps each projection to where it stood,
-    `items` are (internal product id, description version) in the order served, `neighbours` (context id, similarity),
-    `scalars` the normalisers that cannot be read back from the log.
+    `terms` are the query's analysed terms, each with its variants; `now` is in seconds since 1970, `model` is
+    "major.minor", `positions` maps each projection to where it stood, `items` are (internal product id, description
+    version) in the order served, `neighbours` (context id, similarity), `scalars` the normalisers that cannot be read
+    back from the log.
     """
 
     shop_id: int
     context_kind: str | None
     context_key: str | None
     query: str | None
+    terms: tuple[tuple[str, ...], ...] = ()
     filters: tuple[str, ...] = ()
     sort: str = "relevance"
     offset: int = 0
@@ -66,10 +68,9 @@ class RankingToken:
 # What nearly every token says. Part of the layout: tokens signed with it are read with it.
 _COMMON = (
     b',"fresh","price","-price","newest","in_stock:true","brand:","category:","price:..0.0,1.0,1.0,null,null,0,'
-    b'"feedback.facts":"insights.trends":"ranking.rules":"reward":"exposure":"context_reward":"context_exposure":'
-    b'"near_reward":"near_exposure":"prior":"mean_relevance":"base_rate":"largest_bm25":'
-    b'{"catalog.products":"ranking.vectors":"ranking.models":"ranking.weights":"ranking.postings":'
-    b'[1,1,"query",true,[],"relevance",0,20,17,"1.0",},"search",[1,1,1,1,1,1,1,1],[],[0.'
+    b'"normaliser":"shop_reward":"shop_exposure":"products":"own_reward":"own_exposure":"near_reward":"near_exposure":'
+    b'[1,1,"query",true,[],"relevance",0,20,17,"1.0",'
+    b'{"products":"postings":"weights":"models":"vectors":"contexts":},"search",[1,1,1,1,1,1,1,1],[],[0.'
 )
 
 
@@ -114,7 +115,8 @@ def _pack(token: RankingToken) -> bytes:
             LAYOUT, token.shop_id, token.context_kind, token.context_key,
             True if token.query == token.context_key else token.query,  # most are typed as their key is written
             token.filters, token.sort, token.offset, token.k, token.now, token.model, token.positions, token.arm,
-            token.propensity, token.seed, token.rules_version, token.scalars, ids, versions, near, similarities,
+            token.propensity, token.seed, token.rules_version, token.scalars, token.terms, ids, versions, near,
+            similarities,
         ]
     )  # fmt: skip
 
@@ -124,12 +126,13 @@ def _unpack(data: bytes) -> RankingToken:
     if layout != LAYOUT:
         raise ValueError(f"layout {layout} of ranking tokens is not known")
     (shop_id, kind, key, query, filters, sort, offset, k, now, model, positions, arm,
-     propensity, seed, rules_version, scalars, ids, versions, near, similarities) = values  # fmt: skip
+     propensity, seed, rules_version, scalars, terms, ids, versions, near, similarities) = values  # fmt: skip
     return RankingToken(
         shop_id=shop_id,
         context_kind=kind,
         context_key=key,
         query=key if query is True else query,
+        terms=tuple(tuple(group) for group in terms),
         filters=tuple(filters),
         sort=sort,
         offset=offset,
