@@ -92,13 +92,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """w and its three factors, shape (N,) each; `basis` says what the query factor was learned from."""
+    """w and its three factors, shape (N,) each; `basis` says what the query factor was learned from.
+
+    `normaliser` is what took all candidates to know: ȳ_q, or the sum of the prior's mass. An old answer, of which only the
+    items served are scored again, is given it.
+    """
 
     global_: Floats
     query: Floats
     operator: Floats
     weight: Floats
     basis: Basis
+    normaliser: float = 0.0
 
 
 def no_evidence(count: int) -> Evidence:
@@ -173,22 +178,41 @@ def global_weight(reward: ArrayLike, exposure: ArrayLike, base_rate: float, m: f
 
 
 def context_weight_from_impressions(
-    *, reward: Floats, exposure: Floats, relevance: Floats, global_: Floats, base_rate: float, m: float
+    *,
+    reward: Floats,
+    exposure: Floats,
+    relevance: Floats,
+    global_: Floats,
+    base_rate: float,
+    m: float,
+    mean_relevance: float | None = None,
 ) -> Floats:
     """v = (R_qi + m) / (b · E_qi · g_i · ŷ_i/ȳ_q + m): reward against what ŷ · g expected of the same exposure.
 
     ȳ_q is the exposure-weighted mean ŷ of what the context has shown.
     """
-    shown = float(exposure.sum())
-    mean_relevance = float(exposure @ relevance) / shown if shown > 0.0 else 0.0
+    if mean_relevance is None:
+        mean_relevance = shown_relevance(exposure, relevance)
     lift = relevance / mean_relevance if mean_relevance > 0.0 else np.ones_like(relevance)
     return (np.maximum(reward, 0.0) + m) / (base_rate * exposure * global_ * lift + m)
 
 
-def prior_share(relevance: Floats, global_: Floats) -> Floats:
-    """π_i = ŷ_i g_i / Σ ŷ_j g_j over the candidates: the share of the context's rewards that the model expects."""
+def shown_relevance(exposure: Floats, relevance: Floats) -> float:
+    """ȳ_q, 0 when nothing was shown."""
+    shown = float(exposure.sum())
+    return float(exposure @ relevance) / shown if shown > 0.0 else 0.0
+
+
+def prior_mass(relevance: Floats, global_: Floats) -> Floats:
+    """ŷ_i g_i, kept above 0."""
     mass: Floats = np.maximum(relevance * global_, TINY)
-    share: Floats = mass / mass.sum()
+    return mass
+
+
+def prior_share(relevance: Floats, global_: Floats, total: float | None = None) -> Floats:
+    """π_i = ŷ_i g_i / Σ ŷ_j g_j over the candidates: the share of the context's rewards that the model expects."""
+    mass = prior_mass(relevance, global_)
+    share: Floats = mass / (mass.sum() if total is None else total)
     return share
 
 
@@ -213,8 +237,13 @@ def basis_of(reward_total: float, exposure_total: float) -> Basis:
     return "clicks" if reward_total > 0.0 else "none"
 
 
-def weights(*, relevance: Floats, evidence: Evidence, options: WeightOptions = DEFAULTS) -> Weights:
-    """w = g · v · r of the candidates of one search, `relevance` = ŷ, shape (N,). Without evidence w is exactly r."""
+def weights(
+    *, relevance: Floats, evidence: Evidence, options: WeightOptions = DEFAULTS, normaliser: float | None = None
+) -> Weights:
+    """w = g · v · r of the candidates of one search, `relevance` = ŷ, shape (N,). Without evidence w is exactly r.
+
+    `normaliser` is given when these are not all candidates (see Weights).
+    """
     m = options.pseudo_count
     near = near_share(evidence.near_reward_total, options)
     reward = evidence.context_reward + near * evidence.near_reward
@@ -225,6 +254,8 @@ def weights(*, relevance: Floats, evidence: Evidence, options: WeightOptions = D
 
     global_ = clip_factor(_global(evidence, options), options)
     query = np.ones_like(global_)
+    if normaliser is None:
+        normaliser = _normaliser(basis, relevance, global_, exposure)
     if basis == "impressions":
         query = context_weight_from_impressions(
             reward=reward,
@@ -233,13 +264,23 @@ def weights(*, relevance: Floats, evidence: Evidence, options: WeightOptions = D
             global_=global_,
             base_rate=evidence.shop.base_rate,
             m=m,
+            mean_relevance=normaliser,
         )
     elif basis == "clicks":
-        prior = prior_share(relevance, global_)
+        prior = prior_share(relevance, global_, normaliser)
         query = context_weight_from_clicks(reward=reward, reward_total=reward_total, prior=prior, m=m)
     query = clip_factor(query, options)
     operator = np.clip(evidence.operator, 0.0, options.most_operator)
-    return Weights(global_=global_, query=query, operator=operator, weight=global_ * query * operator, basis=basis)
+    weight = global_ * query * operator
+    return Weights(
+        global_=global_, query=query, operator=operator, weight=weight, basis=basis, normaliser=normaliser
+    )
+
+
+def _normaliser(basis: Basis, relevance: Floats, global_: Floats, exposure: Floats) -> float:
+    if basis == "impressions":
+        return shown_relevance(exposure, relevance)
+    return float(prior_mass(relevance, global_).sum()) if basis == "clicks" else 0.0
 
 
 def _global(evidence: Evidence, options: WeightOptions) -> Floats:
