@@ -21,9 +21,9 @@ ZIPF_EXPONENT = 1.1
 # A minute holds about a thousand searches; over more queries than these each would be asked too seldom to learn from.
 POPULAR_QUERIES = 100
 # How often a product of each rating is clicked when it is looked at and to the shopper's taste; a 0 is a slip.
-CLICK_BY_RATING: Mapping[int, float] = {3: 0.9, 2: 0.35, 1: 0.08, 0: 0.02}
+CLICK_BY_RATING: Mapping[int, float] = {3: 0.7, 2: 0.3, 1: 0.06, 0: 0.01}
 FAVOURITE_SHARE, FAVOURITE_APPEAL, OTHER_APPEAL = 0.25, 1.0, 0.2
-BASKET_SHARE, PURCHASE_SHARE = 0.3, 0.4
+BASKET_SHARE, PURCHASE_SHARE = 0.12, 0.3
 FLIPPED_SHARE = 0.5
 
 

@@ -128,7 +128,7 @@ def _table(stretches: Sequence[Window], *, trend: str) -> Table:
     table = Table(title="What the answers learned from the shoppers")
     table.add_column("of the run", justify="right", min_width=11)
     for column in ("searches", "nDCG@10", "first answers", "gain", "click in top 3", "age"):
-        table.add_column(column, justify="right", min_width=7)
+        table.add_column(column, justify="right", min_width=6)
     for window in stretches:
         if trend == "flip" and window.start == 0.5:
             table.add_section()
