@@ -55,7 +55,7 @@ def main(*, durable: bool) -> None:
         if not durable:
             switch_durability_off(home)
         endpoints = choose_endpoints(home)
-        processes = {name: _start(name, home) for name in _SERVERS}
+        processes = {name: start_server(name, home) for name in _SERVERS}
         wait_for_servers(endpoints, give_up=lambda: any(process.poll() is not None for process in processes.values()))
         urls = {name.upper(): url for name, url in endpoints.urls().items()}
         print(json.dumps({**urls, "FRESHET_HOME": str(home)}), flush=True)
@@ -71,9 +71,10 @@ def main(*, durable: bool) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _start(name: str, home: Path) -> subprocess.Popen[bytes]:
+def start_server(name: str, home: Path) -> subprocess.Popen[bytes]:
+    """Start `postgres` or `valkey` with the endpoints kept in `home`; its log is `home`/logs/NAME.log."""
     (home / "logs").mkdir(exist_ok=True)
-    with (home / "logs" / f"{name}.log").open("wb") as log:
+    with (home / "logs" / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "workers.supervision.launch", name],
             env={**os.environ, "FRESHET_HOME": str(home)},

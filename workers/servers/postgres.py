@@ -110,16 +110,19 @@ def _between(value: int, low: int, high: int) -> int:
 def _forget_dead_postmaster(data: Path) -> None:
     """Remove a pid file whose process is gone, even when another process of this user got its pid since.
 
-    PostgreSQL itself only asks whether the pid lives, and would refuse to start for as long as a stranger has it.
+    PostgreSQL itself only asks whether the pid exists, and would refuse to start for as long as a stranger has it, or
+    nobody has taken note of its death (a container without an init process).
     """
     pid_file = data / "postmaster.pid"
-    if not pid_file.exists():
-        return
-    lines = pid_file.read_text().splitlines()
+    if pid_file.exists() and not _names_its_postmaster(pid_file.read_text().splitlines()):
+        pid_file.unlink(missing_ok=True)
+
+
+def _names_its_postmaster(lines: list[str]) -> bool:
+    """Lines of the pid file: pid, folder, start time in seconds, and others (PostgreSQL's `pidfile.h`)."""
     try:
-        started_at = psutil.Process(int(lines[0])).create_time()
+        process = psutil.Process(int(lines[0]))
+        same_start = abs(process.create_time() - float(lines[2])) <= _START_TOLERANCE_SECONDS
+        return same_start and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError, IndexError):
-        pid_file.unlink(missing_ok=True)
-        return
-    if len(lines) > 2 and abs(started_at - float(lines[2])) > _START_TOLERANCE_SECONDS:
-        pid_file.unlink(missing_ok=True)
+        return False

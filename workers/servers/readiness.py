@@ -8,6 +8,8 @@ from contextlib import closing
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from workers.servers.endpoints import Endpoints
 
@@ -48,7 +50,8 @@ def _postgres_answers(url: str) -> bool:
 
 
 def _valkey_answers(url: str) -> bool:
-    with closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
+    # the client's own retries wait for seconds; here the next question comes in a moment anyway
+    with closing(redis.Redis.from_url(url, socket_timeout=2, retry=Retry(NoBackoff(), 0))) as client:
         try:
             return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):  # BusyLoadingError is a ConnectionError
