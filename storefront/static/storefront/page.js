@@ -37,7 +37,8 @@ async function ask() {
   try {
     answer = await search(asked, mine.signal);
     show();
-    window.freshet.impression({ token: answer.ranking.token, items: answer.items.map((item) => item.product_id) });
+    const shown = answer.items.map((item) => item.product_id);
+    if (shown.length) window.freshet.impression({ token: answer.ranking.token, items: shown });
     return answer;
   } catch (error) {
     if (error.name !== "AbortError") complain(error, mine);
