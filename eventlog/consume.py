@@ -5,94 +5,150 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 
 import psycopg
 import structlog
 from django.db import OperationalError, transaction
 
 from eventlog.database import query, rows, scalar
-from eventlog.errors import LostClaim
+from eventlog.errors import FreshetError, LostClaim
 from eventlog.events import EventParked, NewEvent, ParkedEventRetried, RecordedEvent, consumer_event_id
 from eventlog.projection import Projection, projections
-from eventlog.selectors import last_position, read, read_at
+from eventlog.selectors import read_at
 from eventlog.services import append, sequence
+from eventlog.window import Window
 
 log = structlog.get_logger(__name__)
 ATTEMPTS = 3  # an event that fails this often is parked: once may be a deadlock, twice a coincidence
 BATCH = 5000
+TURN_SECONDS = 0.25  # about what one projection's batch may take while the others wait
+# the connection, a lock, the disk: not the event's fault
+_STORAGE_ERRORS = (OperationalError, psycopg.OperationalError)
 
-_CLAIM = "SELECT position FROM eventlog_checkpoint WHERE consumer = %s FOR UPDATE SKIP LOCKED"
+
+class NotParked(FreshetError):
+    """No event of this consumer is parked at this position."""
+
+    code = "not_parked"
+    status = 404
 
 
 def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False) -> int:
     """Sequence what is pending and drain every projection, again and again until a pass finds nothing.
 
-    Returns how many events were sequenced. Projections are served in turn, a batch each, so that none starves another.
+    Returns how many events were sequenced. Projections are served in turn, in their order, a batch each of about
+    TURN_SECONDS, so that none starves another; a stretch of the log is read once for all that stand at its start.
+    Raises LogDamaged at once, and a storage error when the others of its pass were served.
     """
-    sequenced = 0
-    while not should_stop():
+    every = projections()
+    window = Window(types={ParkedEventRetried.type}.union(*(projection.event_types for projection in every.values())))
+    sizes = dict.fromkeys(every, BATCH // 4)
+    sequenced, failure = 0, None
+    while not should_stop() and failure is None:
         new = max(sequence(), 0)
-        moved = sum(drain(projection) for projection in projections().values())
+        moved = 0
+        for name in _behind(list(every)):
+            started = monotonic()
+            try:
+                moved += drain(every[name], batch=sizes[name], window=window)
+            except _STORAGE_ERRORS as error:
+                log.warning("drain_failed", consumer=name, error=repr(error))
+                failure = error
+            took = monotonic() - started
+            if took < TURN_SECONDS / 2:
+                sizes[name] = min(BATCH, 2 * sizes[name])
+            else:
+                sizes[name] = max(1, int(sizes[name] * TURN_SECONDS / took))
+                new += max(sequence(), 0)  # what came meanwhile need not wait for the next pass
         sequenced += new
         if not new and not moved:
             break
+    if failure is not None:
+        raise failure
     return sequenced
 
 
-def drain(projection: Projection, *, batch: int = BATCH) -> int:
-    """Apply the next batch to a projection; return how many positions its checkpoint moved (0: nothing, or another is at it)."""
+def _behind(consumers: list[str]) -> list[str]:
+    """Those whose checkpoint is not at the end of the log, in the order given."""
+    sql = "SELECT c.consumer FROM eventlog_checkpoint c JOIN eventlog_sequencer s ON c.position >= s.last"
+    current = {consumer for (consumer,) in rows(sql)}
+    return [consumer for consumer in consumers if consumer not in current]
+
+
+def drain(projection: Projection, *, batch: int = BATCH, window: Window | None = None) -> int:
+    """Apply the next batch to a projection; return how many positions its checkpoint moved.
+
+    0 when there is nothing new, or when another session is at it.
+    """
+    window = window or Window(types=projection.event_types | {ParkedEventRetried.type})
+    try:
+        with transaction.atomic():
+            return _drain(projection, _apply_at_once, batch=batch, window=window)
+    except (*_STORAGE_ERRORS, FreshetError):
+        raise
+    except Exception as error:  # noqa: BLE001  (the projection's own: found and counted one by one)
+        log.warning("projection_batch_failed", consumer=projection.name, error=repr(error))
     with transaction.atomic():
-        position = _claim(projection.name)
-        if position is None:
-            return 0
-        to = min(last_position(), position + batch)
-        if to <= position:
-            return 0
-        reached = _apply(projection, after=position, to=to)
-        if reached > position:
-            _move(projection.name, position, reached)
-        return reached - position
+        return _drain(projection, _apply_one_by_one, batch=batch, window=window)
 
 
-def _claim(consumer: str) -> int | None:
-    """Lock the consumer's checkpoint; None when another session holds it."""
+def _drain(projection: Projection, apply: Callable[..., int], *, batch: int, window: Window) -> int:
+    claimed = _claim(projection.name)
+    if claimed is None:
+        return 0
+    position, last = claimed
+    to = min(last, position + batch)
+    if to <= position:
+        return 0
+    events = with_retries(window.read(after=position, to=to, last=last), projection)
+    reached = apply(projection, events, after=position, to=to) if events else to
+    if reached > position:
+        _move(projection.name, position, reached, note=bool(events))
+    return reached - position
+
+
+_CLAIM = """
+SELECT c.position, s.last FROM eventlog_checkpoint c, eventlog_sequencer s
+ WHERE c.consumer = %s FOR UPDATE OF c SKIP LOCKED"""
+
+
+def _claim(consumer: str) -> tuple[int, int] | None:
+    """Lock the consumer's checkpoint; it and the end of the log, None when another session holds it."""
     row = query(_CLAIM, [consumer]).fetchone()
     if row is None and not scalar("SELECT 1 FROM eventlog_checkpoint WHERE consumer = %s", [consumer]):
         query("INSERT INTO eventlog_checkpoint (consumer) VALUES (%s) ON CONFLICT DO NOTHING", [consumer])
         row = query(_CLAIM, [consumer]).fetchone()
-    return None if row is None else int(row[0])
+    return None if row is None else (int(row[0]), int(row[1]))
 
 
-def _move(consumer: str, position: int, to: int) -> None:
-    query("UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s", [to, consumer])
-    query("INSERT INTO eventlog_drain (consumer, from_position, to_position) VALUES (%s, %s, %s)", [consumer, position, to])
+_MOVE = """
+WITH moved AS (UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s AND position = %s RETURNING consumer)
+INSERT INTO eventlog_drain (consumer, from_position, to_position) SELECT consumer, %s, %s FROM moved RETURNING 1"""
 
 
-def _apply(projection: Projection, *, after: int, to: int) -> int:
-    """Apply the events after < p <= to; return the position reached (short of `to` when an event failed and may be retried)."""
-    types = projection.event_types | {ParkedEventRetried.type}
-    events = with_retries(read(after=after, to=to, types=types), projection)
-    if not events:
-        return to
-    try:
-        with transaction.atomic():
-            projection.apply(events)
-        return to
-    except (OperationalError, psycopg.OperationalError):
-        raise  # the connection, a lock, the disk: not the event's fault, nothing is counted
-    except Exception as error:
-        log.warning("projection_batch_failed", consumer=projection.name, after=after, to=to, error=repr(error))
-    return _apply_one_by_one(projection, events, after=after, to=to)
+def _move(consumer: str, position: int, to: int, *, note: bool) -> None:
+    """Move a claimed checkpoint; note it when something became visible by it (else the notes would outgrow the log)."""
+    if note:
+        query(_MOVE, [to, consumer, position, position, to])
+    else:
+        query("UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s", [to, consumer])
+
+
+def _apply_at_once(projection: Projection, events: Sequence[RecordedEvent], *, after: int, to: int) -> int:
+    projection.apply(events)
+    return to
 
 
 def _apply_one_by_one(projection: Projection, events: Sequence[RecordedEvent], *, after: int, to: int) -> int:
+    """Apply what can be applied; the position reached, short of `to` when an event failed and is to be tried again."""
     for event in events:
         try:
             with transaction.atomic():
                 projection.apply([event])
-        except (OperationalError, psycopg.OperationalError):
-            raise
-        except Exception as error:
+        except _STORAGE_ERRORS:
+            raise  # nothing is counted
+        except Exception as error:  # noqa: BLE001  (counted, then parked with its message)
             if not _park_after_attempts(projection.name, event, error):
                 return max(event.position - 1, after)
     return to
@@ -122,27 +178,41 @@ def _park_after_attempts(consumer: str, event: RecordedEvent, error: Exception) 
 
 
 def with_retries(events: Sequence[RecordedEvent], projection: Projection) -> list[RecordedEvent]:
-    """Put the parked event in the place of each request to retry it, at the request's position."""
+    """Keep what the projection consumes, and put the parked event in the place of each request to retry it, at the
+    request's position."""
     replaced: list[RecordedEvent] = []
     for event in events:
-        if event.type != ParkedEventRetried.type:
+        if event.type in projection.event_types:
             replaced.append(event)
-        elif event.data["consumer"] == projection.name:
-            replaced.append(replace(read_at(event.data["parked_position"]), position=event.position))
+        elif event.type == ParkedEventRetried.type and event.data["consumer"] == projection.name:
+            replaced.append(replace(_parked_event(event), position=event.position))
     return replaced
 
 
+def _parked_event(retry: RecordedEvent) -> RecordedEvent:
+    """The event a retry is about; a retry that was parked in its turn stands for the same event."""
+    event = retry
+    while event.type == ParkedEventRetried.type:
+        event = read_at(event.data["parked_position"])
+    return event
+
+
 def retry_parked(*, consumer: str, position: int) -> None:
-    """Ask a consumer to apply a parked event now. The request is an event, so a rebuild does the same."""
-    event = read_at(position)
-    request = ParkedEventRetried(consumer=consumer, parked_position=position)
+    """Ask a consumer to apply a parked event now. The request is an event, so a rebuild does the same.
+
+    Raises NotParked.
+    """
     with transaction.atomic():
-        append(shop_id=event.shop_id, events=[NewEvent(event=request, occurred_at=datetime.now(UTC))])
-        query("DELETE FROM eventlog_failure WHERE consumer = %s AND position = %s", [consumer, position])
-        query(
-            "UPDATE eventlog_parked SET retried_position = (SELECT last FROM eventlog_sequencer) WHERE consumer = %s AND position = %s",
+        waiting = rows(
+            """UPDATE eventlog_parked SET retried_position = (SELECT last FROM eventlog_sequencer)
+                WHERE consumer = %s AND position = %s AND retried_position IS NULL RETURNING 1""",
             [consumer, position],
         )
+        if not waiting:
+            raise NotParked(f"{consumer} has parked nothing at position {position}.", field="position")
+        request = ParkedEventRetried(consumer=consumer, parked_position=position)
+        append(shop_id=read_at(position).shop_id, events=[NewEvent(event=request, occurred_at=datetime.now(UTC))])
+        query("DELETE FROM eventlog_failure WHERE consumer = %s AND position = %s", [consumer, position])
 
 
 def checkpoint_read(consumer: str) -> int:
@@ -153,10 +223,5 @@ def checkpoint_read(consumer: str) -> int:
 def checkpoint_move(*, consumer: str, position: int, to: int) -> None:
     """Move a checkpoint by compare-and-set, inside the caller's transaction. Raises LostClaim when another moved it."""
     query("INSERT INTO eventlog_checkpoint (consumer) VALUES (%s) ON CONFLICT DO NOTHING", [consumer])
-    claimed = rows(
-        "UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s AND position = %s RETURNING 1", [to, consumer, position]
-    )
-    if len(claimed) != 1:
+    if len(rows(_MOVE, [to, consumer, position, position, to])) != 1:
         raise LostClaim(f"{consumer} is no longer at position {position}")
-    query("INSERT INTO eventlog_drain (consumer, from_position, to_position) VALUES (%s, %s, %s)", [consumer, position, to])
-

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, LiteralString, cast
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 Row = tuple[Any, ...]
 
 
+def wrapper() -> BaseDatabaseWrapper:
+    """Return this thread's Django connection itself: each attribute read through Django's proxy costs microseconds."""
+    return connections[DEFAULT_DB_ALIAS]
+
+
 def raw_connection() -> psycopg.Connection[Row]:
-    """Return psycopg's connection below Django's, inside Django's current transaction."""
-    connection.ensure_connection()
-    return cast("psycopg.Connection[Row]", connection.connection)
+    """Return psycopg's connection below Django's, inside Django's current transaction.
+
+    A connection that a restart of the server cut off is made anew, unless a transaction was lost with it.
+    """
+    django = wrapper()
+    if django.connection is None or (django.connection.closed and not django.in_atomic_block):
+        django.close()
+        django.ensure_connection()
+    return cast("psycopg.Connection[Row]", django.connection)
 
 
 def query(sql: str, params: Sequence[Any] | dict[str, Any] = (), *, binary: bool = False) -> psycopg.Cursor[Row]:
@@ -23,12 +36,12 @@ def query(sql: str, params: Sequence[Any] | dict[str, Any] = (), *, binary: bool
     jsonb comes back as text (Django's loader): `orjson.loads` it where it is needed. Raises psycopg's own errors.
     """
     cursor: psycopg.Cursor[Row] = psycopg.Cursor(raw_connection())
-    return cursor.execute(cast(LiteralString, sql), params or None, prepare=True, binary=binary)
+    return cursor.execute(sql, params or None, prepare=True, binary=binary)
 
 
-def rows(sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+def rows(sql: str, params: Sequence[Any] | dict[str, Any] = (), *, binary: bool = False) -> list[Row]:
     """Return all rows of one prepared statement."""
-    return query(sql, params).fetchall()
+    return query(sql, params, binary=binary).fetchall()
 
 
 def scalar(sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> Any:
@@ -41,6 +54,23 @@ def copy_rows(table: str, columns: Sequence[str], records: Iterable[Sequence[Any
     """Insert many rows by COPY, the fastest way in."""
     cursor: psycopg.Cursor[Row] = psycopg.Cursor(raw_connection())
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-    with cursor.copy(cast(LiteralString, statement)) as copy:
+    with cursor.copy(statement) as copy:
         for record in records:
             copy.write_row(record)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Read everything inside as of one moment (REPEATABLE READ, read only).
+
+    Inside a transaction that is already open (a test's, a replay's) that one is used.
+    """
+    if wrapper().in_atomic_block:
+        yield
+        return
+    raw = raw_connection()
+    raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        raw.execute("ROLLBACK")  # nothing was written; this ends a failed transaction as well as a good one

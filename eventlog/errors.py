@@ -24,6 +24,12 @@ class ConcurrentChange(FreshetError):
     status = 412
 
 
+class UnstorableText(FreshetError):
+    """A text holds the character U+0000, which PostgreSQL cannot store."""
+
+    code = "bad_text"
+
+
 class LostClaim(FreshetError):
     """Another worker moved this consumer's checkpoint first; its work stands and this one is dropped."""
 

@@ -29,9 +29,9 @@ class Event:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if known := type_registry.get(cls.type):
-            if known.__qualname__ != cls.__qualname__:  # dataclass(slots=True) makes the class twice
-                raise TypeError(f"two events are called {cls.type}: {known.__qualname__}, {cls.__qualname__}")
+        known = type_registry.get(cls.type)
+        if known and known.__qualname__ != cls.__qualname__:  # dataclass(slots=True) makes the class twice
+            raise TypeError(f"two events are called {cls.type}: {known.__qualname__}, {cls.__qualname__}")
         type_registry[cls.type] = cls
 
     def data(self) -> dict[str, Any]:

@@ -17,7 +17,8 @@ class Projection(ABC):
     """Turns events into rows of a read model. Its rows and its checkpoint move in one transaction.
 
     `apply` gets a batch of events of `event_types`, in log order, and writes set-based with unqualified table names (a
-    rebuild runs it against fresh tables of the same names). It must give the same rows however the log is cut into batches.
+    rebuild runs it against fresh tables of the same names). It must give the same rows however the log is cut into
+    batches.
     """
 
     name: ClassVar[str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import LiteralString, cast
 
 import psycopg
 from django.db import transaction
@@ -96,6 +95,4 @@ def _index_names(schema: str, table: str) -> list[tuple[str, str]]:
 
 
 def _run(statement: str) -> None:
-    psycopg.Cursor(raw_connection()).execute(cast(LiteralString, statement))
-
-
+    psycopg.Cursor(raw_connection()).execute(statement)

@@ -60,7 +60,7 @@ def row_visible(row_id: int, *, wait_seconds: float = 0.0) -> Visibility:
     deadline = started + min(max(wait_seconds, 0.0), MAX_WAIT_SECONDS)
     pause = _FIRST_PAUSE_SECONDS
     while True:
-        position, reached = _standing(row_id)
+        position, reached = standing(row_id)
         visible = position is not None and position <= reached
         left = deadline - time.monotonic()
         if visible or left <= 0:
@@ -76,7 +76,7 @@ SELECT (SELECT position FROM eventlog_position WHERE event_id = %s),
           FROM unnest(%s::text[]) AS n (name) LEFT JOIN eventlog_checkpoint c ON c.consumer = n.name)"""
 
 
-def _standing(row_id: int) -> tuple[int | None, int]:
+def standing(row_id: int) -> tuple[int | None, int]:
     """The position of an event row, and the position that every projection has reached."""
     if row_id == 0:
         return 0, 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -13,8 +14,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from eventlog.database import rows, scalar
-from eventlog.errors import ConcurrentChange
+from eventlog.database import query, rows, scalar, wrapper
+from eventlog.errors import ConcurrentChange, UnstorableText
 from eventlog.events import NewEvent
 
 Outcome = Literal["accepted", "duplicate", "event_id_conflict"]
@@ -29,26 +30,46 @@ class Appended:
     version: int | None = None
 
 
-@transaction.atomic
 def append(*, shop_id: int, events: Sequence[NewEvent]) -> list[Appended]:
     """Append a batch in one transaction and answer each event on its own, in the order given.
 
     Facts with a known id come back as `duplicate`, or `event_id_conflict` when the content differs; nothing of them is
     stored. Stream events are stored all or none; at most one event a stream.
-    Raises ConcurrentChange when a stream is not at the version an event expects.
+    Raises ConcurrentChange when a stream is not at the version an event expects, UnstorableText for U+0000.
     """
-    if not events:
-        return []
-    outcomes: dict[int, Appended] = {}
+    try:
+        return _append(shop_id, events)
+    except psycopg.errors.UntranslatableCharacter as error:
+        raise UnstorableText from error
+    except psycopg.errors.CheckViolation:
+        if wrapper().in_atomic_block or not make_partitions():
+            raise
+    return _append(shop_id, events)  # the first append after months of rest, before beat made the bucket of this month
+
+
+def _append(shop_id: int, events: Sequence[NewEvent]) -> list[Appended]:
     streams = [(i, e) for i, e in enumerate(events) if e.stream is not None]
     facts = [(i, e) for i, e in enumerate(events) if e.stream is None]
-    if streams:
-        outcomes |= _append_streams(shop_id, streams)
-    if facts:
-        outcomes |= _append_facts(shop_id, facts)
-    if any(appended.outcome == "accepted" for appended in outcomes.values()):
-        transaction.on_commit(wake_up)
+    outcomes: dict[int, Appended] = {}
+    # one statement is a transaction of its own, in one round trip; two need a common one
+    with transaction.atomic() if streams and facts else nullcontext():
+        if streams:
+            outcomes |= _append_streams(shop_id, streams)
+        if facts:
+            outcomes |= _append_facts(shop_id, facts)
+        if any(appended.outcome == "accepted" for appended in outcomes.values()):
+            _wake_up_on_commit()
     return [outcomes[i] for i in range(len(events))]
+
+
+def _wake_up_on_commit() -> None:
+    """Wake the workers once a transaction, however often it appends.
+
+    A call that is registered already does: Django drops it only with a savepoint that this append is inside of as well.
+    """
+    django = wrapper()
+    if not any(function is wake_up for _, function, *_ in django.run_on_commit):
+        django.on_commit(wake_up)
 
 
 def wake_up() -> None:
@@ -67,76 +88,79 @@ def make_partitions() -> int:
     return int(scalar("SELECT eventlog_make_partitions()"))
 
 
+def forget_drains(*, older_than_days: int = 30) -> int:
+    """Drop the notes of when what became visible that are too old to be asked for; return how many."""
+    return query(
+        "DELETE FROM eventlog_drain WHERE committed_at < now() - make_interval(days => %s)", [older_than_days]
+    ).rowcount
+
+
+# %b: a list travels in PostgreSQL's binary form, which psycopg makes 200 times faster than the textual one
+_APPEND_FACT = """
+SELECT eventlog_append_fact(%s, %b::uuid, %b::bytea, %s::text, %s::smallint, %s::jsonb, %b::bytea, %b::uuid, %b::uuid,
+                            %b::timestamptz)"""
 _APPEND_FACTS = """
-SELECT given_id, row_id FROM eventlog_append_facts(%s, %s::uuid[], %s::bytea[], %s::text[], %s::smallint[], %b::text[],
-                                                   %s::bytea[], %s::uuid[], %s::uuid[], %s::timestamptz[])"""
+SELECT accepted, row_ids
+  FROM eventlog_append_facts(%s, %b::uuid[], %b::bytea[], %b::text[], %b::smallint[], %b::text[], %b::bytea[],
+                             %b::uuid[], %b::uuid[], %b::timestamptz[])"""
 
 
 def _append_facts(shop_id: int, facts: list[tuple[int, NewEvent]]) -> dict[int, Appended]:
     first: dict[UUID, NewEvent] = {}
     for _, event in facts:
         first.setdefault(event.event_id, event)
-    given = [first[key] for key in sorted(first)]
-    stored: dict[UUID, int] = dict(
-        rows(
-            _APPEND_FACTS,
-            [
-                shop_id,
-                [e.event_id for e in given],
-                [e.hash() for e in given],
-                *_event_columns(given),
-                [e.personal for e in given],
-                [e.subject_id for e in given],
-                [e.causation_id for e in given],
-                [e.occurred_at for e in given],
-            ],
-        )
-    )
+    stored = _store_fact(shop_id, facts[0][1]) if len(facts) == 1 else _store_facts(shop_id, first)
+    if len(stored) == len(facts):
+        return {i: Appended("accepted", stored[event.event_id]) for i, event in facts}
     known = {key: event.hash() for key, event in first.items()}
-    if len(stored) < len(first):
-        known |= _known_hashes(shop_id, [key for key in first if key not in stored])
+    known |= _known_hashes(shop_id, [key for key in first if key not in stored])
     outcomes: dict[int, Appended] = {}
-    answered: set[UUID] = set()
     for i, event in facts:
         key = event.event_id
-        if key in stored and key not in answered:
+        if key in stored and first[key] is event:
             outcomes[i] = Appended("accepted", stored[key])
         else:
             outcomes[i] = Appended("duplicate" if known[key] == event.hash() else "event_id_conflict")
-        answered.add(key)
     return outcomes
 
 
+def _store_fact(shop_id: int, event: NewEvent) -> dict[UUID, int]:
+    """Store one fact; its row id by its event id, nothing when the event id is known."""
+    fact = event.event
+    values = [shop_id, event.event_id, event.hash(), fact.type, fact.schema_version, event.payload.decode()]
+    row_id = scalar(_APPEND_FACT, [*values, event.personal, event.subject_id, event.causation_id, event.occurred_at])
+    return {} if row_id is None else {event.event_id: row_id}
+
+
+def _store_facts(shop_id: int, events: dict[UUID, NewEvent]) -> dict[UUID, int]:
+    """Store many facts; the row ids by the event ids of those that were not known."""
+    ids = sorted(events)
+    given = [events[key] for key in ids]
+    accepted, row_ids = rows(
+        _APPEND_FACTS, [shop_id, ids, [e.hash() for e in given], *_event_columns(given)], binary=True
+    )[0]
+    return dict(zip(ids if accepted is None else accepted, row_ids or (), strict=True))
+
+
 def _known_hashes(shop_id: int, ids: list[UUID]) -> dict[UUID, bytes]:
-    found = rows("SELECT event_id, content_hash FROM eventlog_known_id WHERE shop_id = %s AND event_id = ANY(%s::uuid[])",
-                 [shop_id, ids])  # fmt: skip
-    return {key: bytes(content_hash) for key, content_hash in found}
+    sql = "SELECT event_id, content_hash FROM eventlog_known_id WHERE shop_id = %s AND event_id = ANY (%b::uuid[])"
+    return {key: content_hash for key, content_hash in rows(sql, [shop_id, ids], binary=True)}
 
 
 _APPEND_STREAMS = """
 SELECT given_id, row_id, stream_version
-  FROM eventlog_append_streams(%s, %s::text[], %s::integer[], %s::text[], %s::uuid[], %s::text[], %s::smallint[],
-                               %b::text[], %s::uuid[], %s::timestamptz[])"""
+  FROM eventlog_append_streams(%s, %b::text[], %b::integer[], %b::text[], %b::uuid[], %b::text[], %b::smallint[],
+                               %b::text[], %b::bytea[], %b::uuid[], %b::uuid[], %b::timestamptz[])"""
 
 
 def _append_streams(shop_id: int, streams: list[tuple[int, NewEvent]]) -> dict[int, Appended]:
     given = sorted((event for _, event in streams), key=lambda e: e.stream or "")
     if len({event.stream for event in given}) < len(given):
         raise ValueError("one append holds two events of one stream; append them one after the other")
+    states = [None if e.state is None else orjson.dumps(e.state).decode() for e in given]
+    values = [[e.stream for e in given], [e.expected_version for e in given], states, [e.event_id for e in given]]
     try:
-        found = rows(
-            _APPEND_STREAMS,
-            [
-                shop_id,
-                [e.stream for e in given],
-                [e.expected_version for e in given],
-                [None if e.state is None else orjson.dumps(e.state).decode() for e in given],
-                [e.event_id for e in given],
-                *_event_columns(given),
-                [e.causation_id for e in given],
-                [e.occurred_at for e in given],
-            ],
-        )
+        found = rows(_APPEND_STREAMS, [shop_id, *values, *_event_columns(given)], binary=True)
     except psycopg.Error as error:
         if error.sqlstate == "FR001":
             raise ConcurrentChange(str(error.diag.message_primary)) from error
@@ -145,7 +169,14 @@ def _append_streams(shop_id: int, streams: list[tuple[int, NewEvent]]) -> dict[i
     return {i: stored[event.event_id] for i, event in streams}
 
 
-def _event_columns(events: Iterable[NewEvent]) -> list[list[Any]]:
-    """Type, schema version and data of each event, a list a column."""
-    columns = [(e.event.type, e.event.schema_version, e.payload.decode()) for e in events]
-    return [list(column) for column in zip(*columns, strict=True)]
+def _event_columns(events: Sequence[NewEvent]) -> list[list[Any]]:
+    """What both kinds of events store, a list a column, in the order of the functions' parameters."""
+    return [
+        [e.event.type for e in events],
+        [e.event.schema_version for e in events],
+        [e.payload.decode() for e in events],
+        [e.personal for e in events],
+        [e.subject_id for e in events],
+        [e.causation_id for e in events],
+        [e.occurred_at for e in events],
+    ]

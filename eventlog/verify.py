@@ -15,11 +15,14 @@ _CHECKS = {
     "no event has two positions": """
         SELECT count(*) FROM (SELECT 1 FROM eventlog_position GROUP BY event_id HAVING count(*) > 1) twice""",
     "every event has a position or waits for one": """
-        SELECT count(*) FROM eventlog_event e
-         WHERE NOT EXISTS (SELECT 1 FROM eventlog_position p WHERE p.event_id = e.id)
-           AND NOT EXISTS (SELECT 1 FROM eventlog_pending q WHERE q.event_id = e.id)""",
+        SELECT count(*) FROM (SELECT id FROM eventlog_event EXCEPT SELECT event_id FROM eventlog_position
+                              EXCEPT SELECT unnest(event_ids) FROM eventlog_pending) lost""",
     "no event has a position and still waits": """
-        SELECT count(*) FROM eventlog_pending q JOIN eventlog_position p ON p.event_id = q.event_id""",
+        SELECT count(*) FROM (SELECT unnest(event_ids) FROM eventlog_pending INTERSECT
+                              SELECT event_id FROM eventlog_position) twice""",
+    "what waits is an event, and waits once": """
+        SELECT count(*) - count(DISTINCT e.id)
+          FROM (SELECT unnest(event_ids) AS id FROM eventlog_pending) q LEFT JOIN eventlog_event e USING (id)""",
     "the versions of each stream run from 1 without a hole, in log order": """
         SELECT count(*) FROM (
           SELECT version, row_number() OVER (PARTITION BY shop_id, stream ORDER BY id) AS expected

@@ -23,6 +23,8 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.RunPython(default_shop, migrations.RunPython.noop),
-        migrations.RunSQL((SQL / "log.sql").read_text(), migrations.RunSQL.noop),
-        migrations.RunSQL((SQL / "functions.sql").read_text(), migrations.RunSQL.noop),
+        *(
+            migrations.RunSQL((SQL / f"{name}.sql").read_text(), migrations.RunSQL.noop)
+            for name in ("log", "append", "sequence", "partitions")
+        ),
     ]

@@ -38,11 +38,14 @@ CREATE TABLE eventlog_known_id (
   content_hash bytea   NOT NULL,
   PRIMARY KEY (shop_id, event_id, bucket)
 ) PARTITION BY LIST (bucket);
-CREATE TABLE eventlog_known_id_default PARTITION OF eventlog_known_id DEFAULT;
 
--- 4. committed and not yet sequenced: small and hot
-CREATE TABLE eventlog_pending (event_id bigint PRIMARY KEY)
-  WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+-- 4. committed and not yet sequenced: a row an append, small and hot. A row an event would cost every event an insert and
+-- a delete, and the sequencer a walk over as many dead rows while somebody's old snapshot keeps vacuum from them.
+CREATE TABLE eventlog_pending (
+  id        bigint   PRIMARY KEY,         -- the append's first event
+  event_ids bigint[] NOT NULL             -- all its events, ascending
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE eventlog_pending ALTER COLUMN event_ids SET STORAGE EXTERNAL;  -- compressing it would cost more than it saves
 
 -- 5. the one total order: contiguous, in commit order, no holes
 CREATE TABLE eventlog_position (
@@ -86,6 +89,6 @@ CREATE TABLE eventlog_parked (
   position  bigint NOT NULL,
   error     text   NOT NULL,
   parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  retried_position bigint,                -- where a retry applied it; NULL: still parked
+  retried_position bigint,                -- where the log stood when a retry was asked for; NULL: still parked
   PRIMARY KEY (consumer, position)
 );

@@ -22,4 +22,6 @@ class Command(BaseCommand):
             mark = "ok" if not finding.broken else f"BROKEN {finding.broken} times"
             self.stdout.write(f"  {mark:>16}  {finding.promise}")
         if any(finding.broken for finding in findings):
-            raise CommandError("the log is damaged: stop the workers, keep the disk, restore from a backup", returncode=1)
+            raise CommandError(
+                "the log is damaged: stop the workers, keep the disk, restore from a backup", returncode=1
+            )

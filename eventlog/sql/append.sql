@@ -1,0 +1,140 @@
+-- The time that decides the bucket of known ids, counted in buckets of 30 days; a function of its own, so that a test can
+-- move it across an edge.
+CREATE OR REPLACE FUNCTION eventlog_bucket_age() RETURNS double precision LANGUAGE sql VOLATILE
+RETURN date_part('epoch', clock_timestamp()) / (30 * 86400);
+
+-- Current bucket of known ids. Around an edge between buckets appends take turns (one minute before to one after), so
+-- that two senders of one id cannot each win in a bucket of their own.
+CREATE OR REPLACE FUNCTION eventlog_bucket() RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  age double precision := eventlog_bucket_age();
+BEGIN
+  IF abs(age - round(age)) < 60.0 / (30 * 86400) THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('eventlog_bucket', 0));
+    age := eventlog_bucket_age();
+  END IF;
+  RETURN floor(age)::integer;
+END $$;
+
+-- Append one stream-less fact; returns its row id, NULL when the id is known. Scalars and three plain inserts: half the
+-- work of the general function for the most frequent call. The caller asks for a known id's hash in a statement of its
+-- own, which sees what a racing sender committed while this one waited for it.
+CREATE OR REPLACE FUNCTION eventlog_append_fact(
+  p_shop integer, p_event_id uuid, p_hash bytea, p_type text, p_schema_version smallint, p_data jsonb,
+  p_personal bytea, p_subject uuid, p_causation uuid, p_occurred timestamptz
+) RETURNS bigint LANGUAGE plpgsql
+SET enable_seqscan = off  -- plans are cached while the tables are empty
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+  v_bucket integer := eventlog_bucket();
+  v_id bigint;
+BEGIN
+  PERFORM 1 FROM eventlog_known_id k WHERE k.shop_id = p_shop AND k.event_id = p_event_id AND k.bucket = v_bucket - 1;
+  IF FOUND THEN
+    RETURN NULL;
+  END IF;
+  INSERT INTO eventlog_known_id (shop_id, event_id, bucket, content_hash)
+  VALUES (p_shop, p_event_id, v_bucket, p_hash) ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  INSERT INTO eventlog_event (shop_id, type, schema_version, data, personal, subject_id, event_id, causation_id, occurred_at)
+  VALUES (p_shop, p_type, p_schema_version, p_data, p_personal, p_subject, p_event_id, p_causation, p_occurred)
+  RETURNING id INTO v_id;
+  INSERT INTO eventlog_pending (id, event_ids) VALUES (v_id, ARRAY[v_id]);
+  RETURN v_id;
+END $$;
+
+-- Append a batch of stream-less facts, ids distinct. Returns the ids accepted, sorted (NULL: all that were given), and
+-- their row ids in the same order. Known ids are taken in sorted order, so that two batches cannot deadlock.
+CREATE OR REPLACE FUNCTION eventlog_append_facts(
+  p_shop integer, p_event_id uuid[], p_hash bytea[], p_type text[], p_schema_version smallint[], p_data text[],
+  p_personal bytea[], p_subject uuid[], p_causation uuid[], p_occurred timestamptz[],
+  OUT accepted uuid[], OUT row_ids bigint[]
+) LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+  v_bucket integer := eventlog_bucket();
+BEGIN
+  WITH won AS (
+    INSERT INTO eventlog_known_id AS k (shop_id, event_id, bucket, content_hash)
+    SELECT p_shop, g.event_id, v_bucket, g.hash FROM unnest(p_event_id, p_hash) AS g (event_id, hash)
+     WHERE NOT EXISTS (SELECT 1 FROM eventlog_known_id o
+                        WHERE o.shop_id = p_shop AND o.event_id = g.event_id AND o.bucket = v_bucket - 1)
+     ORDER BY g.event_id
+    ON CONFLICT DO NOTHING RETURNING k.event_id
+  )
+  SELECT array_agg(w.event_id ORDER BY w.event_id) INTO accepted FROM won w;
+  IF accepted IS NULL THEN
+    accepted := '{}';
+    RETURN;
+  END IF;
+  IF cardinality(accepted) = cardinality(p_event_id) THEN
+    accepted := NULL;
+  END IF;
+  WITH stored AS (
+    INSERT INTO eventlog_event AS e (shop_id, type, schema_version, data, personal, subject_id, event_id, causation_id, occurred_at)
+    SELECT p_shop, g.type, g.schema_version, g.data::jsonb, g.personal, g.subject_id, g.event_id, g.causation_id, g.occurred_at
+      FROM unnest(p_event_id, p_type, p_schema_version, p_data, p_personal, p_subject, p_causation, p_occurred)
+        AS g (event_id, type, schema_version, data, personal, subject_id, causation_id, occurred_at)
+     WHERE accepted IS NULL OR g.event_id = ANY (accepted)
+     ORDER BY g.event_id
+    RETURNING e.id
+  )
+  SELECT array_agg(s.id ORDER BY s.id) INTO row_ids FROM stored s;
+  INSERT INTO eventlog_pending (id, event_ids) VALUES (row_ids[1], row_ids);
+END $$;
+
+-- Append to streams, at most one event a stream in a call. Heads are locked in the order of their names, so that two
+-- batches cannot deadlock; one head of another version than expected refuses the whole call.
+CREATE OR REPLACE FUNCTION eventlog_append_streams(
+  p_shop integer, p_stream text[], p_expected integer[], p_state text[], p_event_id uuid[], p_type text[],
+  p_schema_version smallint[], p_data text[], p_personal bytea[], p_subject uuid[], p_causation uuid[], p_occurred timestamptz[]
+) RETURNS TABLE (given_id uuid, row_id bigint, stream_version integer) LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+  v_stale text;
+BEGIN
+  INSERT INTO eventlog_stream (shop_id, stream, version)
+  SELECT p_shop, g.stream, 0 FROM unnest(p_stream) AS g (stream) ORDER BY g.stream
+  ON CONFLICT DO NOTHING;
+
+  SELECT min(l.stream) INTO v_stale
+    FROM (SELECT s.stream, s.version, g.expected
+            FROM unnest(p_stream, p_expected) AS g (stream, expected)
+            JOIN eventlog_stream s ON s.shop_id = p_shop AND s.stream = g.stream
+           ORDER BY s.stream FOR UPDATE OF s) l
+   WHERE l.expected IS NOT NULL AND l.expected <> l.version;
+  IF v_stale IS NOT NULL THEN
+    RAISE EXCEPTION 'stream % is not at the expected version', v_stale USING ERRCODE = 'FR001', DETAIL = v_stale;
+  END IF;
+
+  RETURN QUERY
+  WITH given AS (
+    SELECT * FROM unnest(p_stream, p_state, p_event_id, p_type, p_schema_version, p_data, p_personal, p_subject, p_causation, p_occurred)
+      AS g (stream, state, event_id, type, schema_version, data, personal, subject_id, causation_id, occurred_at)
+  ), moved AS (
+    UPDATE eventlog_stream AS s SET version = s.version + 1, state = coalesce(g.state::jsonb, s.state)
+      FROM given g WHERE s.shop_id = p_shop AND s.stream = g.stream
+    RETURNING s.version, g.*
+  ), stored AS (
+    INSERT INTO eventlog_event AS e (shop_id, stream, version, type, schema_version, data, personal, subject_id, event_id,
+                                     causation_id, occurred_at)
+    SELECT p_shop, m.stream, m.version, m.type, m.schema_version, m.data::jsonb, m.personal, m.subject_id, m.event_id,
+           m.causation_id, m.occurred_at
+      FROM moved m ORDER BY m.stream
+    RETURNING e.id, e.event_id, e.version
+  ), queued AS (
+    INSERT INTO eventlog_pending (id, event_ids) SELECT min(s.id), array_agg(s.id ORDER BY s.id) FROM stored s
+  )
+  SELECT s.event_id, s.id, s.version FROM stored s;
+END $$;
