@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -40,14 +41,16 @@ class Refused(Exception):
 
 def _moment(value: object) -> datetime:
     """Read ISO 8601 with a zone. Any year from 1970 to 9999 will do: a clock that runs ahead gains nothing by it."""
-    try:
-        if isinstance(value, str) and (moment := datetime.fromisoformat(value)).tzinfo:
-            if (moment := moment.astimezone(UTC)) >= _EPOCH:
-                return moment
-            raise PydanticCustomError("time", "A time before 1970 cannot be kept")
-    except (ValueError, OverflowError):
-        pass
-    raise PydanticCustomError("time", "This should be a time with its zone, ISO 8601, such as 2026-11-23T10:00:00Z")
+    moment = None
+    if isinstance(value, str):
+        with suppress(ValueError, OverflowError):  # Overflow: the year 10000 in UTC
+            if (given := datetime.fromisoformat(value)).tzinfo:
+                moment = given.astimezone(UTC)
+    if moment is None:
+        raise PydanticCustomError("time", "This should be a time with its zone, ISO 8601, such as 2026-11-23T10:00:00Z")
+    if moment < _EPOCH:
+        raise PydanticCustomError("time", "A time before 1970 cannot be kept")
+    return moment
 
 
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_NUL)]
@@ -141,14 +144,14 @@ _DETAILS = {
 def _refused(errors: list[ErrorDetails], model: type[BaseModel]) -> Refused:
     """Translate pydantic's first finding; a misspelt name goes first, since it explains the missing one."""
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
-    kind, location = first["type"], first["loc"]
+    kind, location = first["type"], first["loc"] or ("",)  # a name that is no text has no place
     name, field = _printable(str(location[0])), _printable(".".join(str(part) for part in location))
     if kind == "extra_forbidden":
         return Refused(
             "unknown_field", name, f"An event of this kind has no field {name}.{_nearest(name, model.model_fields)}"
         )
     code = "query_too_long" if (kind, name) == ("string_too_long", "query") else _CODES.get(kind, f"bad_{name}")
-    return Refused(code, field, _DETAILS.get(kind) or f"{first['msg']}.")
+    return Refused(code, field or None, _DETAILS.get(kind) or f"{first['msg']}.")
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -134,6 +134,7 @@ class OpenImpression(models.Model):
     first_rank = models.IntegerField()
     ranking_ref = models.TextField()
     shown_at = models.DateTimeField()
+    subject_id = models.UUIDField(null=True)
 
     class Meta:
         db_table = "feedback_open_impression"
@@ -160,6 +161,7 @@ class OpenInteraction(models.Model):
     rank = models.IntegerField(null=True)
     ranking_ref = models.TextField()
     at = models.DateTimeField()
+    subject_id = models.UUIDField(null=True)
 
     class Meta:
         db_table = "feedback_open_interaction"

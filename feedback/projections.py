@@ -1,0 +1,191 @@
+"""Feedback as read models: facts as they came, and click-throughs as they close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from eventlog.database import copy_rows, query, rows
+from eventlog.events import ClockTicked, RecordedEvent
+from eventlog.projection import Projection
+from feedback.events import ImpressionRecorded, InteractionRecorded
+from feedback.joining import WINDOW, Acted, ClickThrough, Join, Moment, Shown
+
+_IMPRESSION = ("position", "shop_id", "context_kind", "context_key", "items", "first_rank", "ranking_ref",
+               "as_of_position", "ranked_at", "subject_id", "at")  # fmt: skip
+_INTERACTION = ("position", "shop_id", "kind", "product_id", "context_kind", "context_key", "rank", "ranking_ref",
+                "subject_id", "quantity", "price", "at")  # fmt: skip
+
+
+class Facts(Projection):
+    """Every impression and interaction under its position; rows are never changed."""
+
+    name = "facts"
+    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type})
+    tables = ("feedback_impression", "feedback_interaction")
+
+    def apply(self, events: Sequence[RecordedEvent]) -> None:
+        """Copy them in."""
+        impressions = [_impression(event) for event in events if event.type == ImpressionRecorded.type]
+        interactions = [_interaction(event) for event in events if event.type == InteractionRecorded.type]
+        if impressions:
+            copy_rows("feedback_impression", _IMPRESSION, impressions)
+        if interactions:
+            copy_rows("feedback_interaction", _INTERACTION, interactions)
+
+
+facts = Facts()
+
+
+class ClickThroughs(Projection):
+    """The join of `feedback.joining`, a batch at a time: only state that a batch can touch is read."""
+
+    name = "click_throughs"
+    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type, ClockTicked.type})
+    tables = ("feedback_clickthrough", "feedback_open_impression", "feedback_open_interaction")
+
+    def apply(self, events: Sequence[RecordedEvent]) -> None:
+        """Let each shop's time pass over these events."""
+        shops: dict[int, list[Moment]] = {}
+        for event in events:
+            shops.setdefault(event.shop_id, []).append(_moment(event))
+        for shop_id, moments in shops.items():
+            _join(shop_id, moments)
+
+
+click_throughs = ClickThroughs()
+
+
+def _impression(event: RecordedEvent) -> tuple[Any, ...]:
+    data = event.data
+    context, ranking = data.get("context") or {}, data.get("ranking") or {}
+    ranked_at = datetime.fromtimestamp(ranking["at"], UTC) if ranking else None
+    return (
+        event.position, event.shop_id, context.get("kind"), context.get("key"), data["items"], data["first_rank"],
+        ranking.get("ref"), ranking.get("position"), ranked_at, event.subject_id, event.effective_at,
+    )  # fmt: skip
+
+
+def _interaction(event: RecordedEvent) -> tuple[Any, ...]:
+    data = event.data
+    context, ranking = data.get("context") or {}, data.get("ranking") or {}
+    return (
+        event.position, event.shop_id, data["kind"], data["product_id"], context.get("kind"), context.get("key"),
+        data.get("rank"), ranking.get("ref"), event.subject_id, data.get("quantity"), data.get("price"),
+        event.effective_at,
+    )  # fmt: skip
+
+
+def _moment(event: RecordedEvent) -> Moment:
+    what: Shown | Acted | None = None
+    if event.type == InteractionRecorded.type:
+        what = _acted(event)
+    elif event.type == ImpressionRecorded.type and event.data.get("ranking"):
+        what = _shown(event)  # without a token nothing says which interactions followed from it
+    return Moment(event.position, event.effective_at, what)
+
+
+def _shown(event: RecordedEvent) -> Shown:
+    data, context = event.data, event.data.get("context") or {}
+    return Shown(
+        position=event.position,
+        due_at=event.effective_at + WINDOW,
+        context_kind=context.get("kind"),
+        context_key=context.get("key"),
+        context_text=context.get("text"),
+        items=data["items"],
+        first_rank=data["first_rank"],
+        ranking_ref=data["ranking"]["ref"],
+        shown_at=event.effective_at,
+        subject_id=event.subject_id,
+    )
+
+
+def _acted(event: RecordedEvent) -> Acted:
+    data, context = event.data, event.data.get("context") or {}
+    return Acted(
+        position=event.position,
+        due_at=event.recorded_at + WINDOW,  # an impression that was sent late has the same time to arrive
+        kind=data["kind"],
+        product_id=data["product_id"],
+        context_kind=context.get("kind"),
+        context_key=context.get("key"),
+        context_text=context.get("text"),
+        rank=data.get("rank"),
+        ranking_ref=(data.get("ranking") or {}).get("ref"),
+        at=event.effective_at,
+        subject_id=event.subject_id,
+    )
+
+
+def _join(shop_id: int, moments: Sequence[Moment]) -> None:
+    join = _stored(shop_id, moments)
+    stored = _positions(join)
+    for moment in moments:
+        join.advance(moment)
+    if gone := stored - _positions(join):
+        _delete(gone)
+    impressions, interactions = _open(join)
+    _copy("feedback_open_impression", shop_id, (each for each in impressions if each.position not in stored))
+    _copy("feedback_open_interaction", shop_id, (each for each in interactions if each.position not in stored))
+    _copy("feedback_clickthrough", shop_id, join.settled)
+
+
+def _stored(shop_id: int, moments: Sequence[Moment]) -> Join:
+    """Read what these moments can close or touch: all that is due by then, and all of the rankings they name."""
+    until = max(moment.at for moment in moments)
+    refs = {moment.what.ranking_ref for moment in moments if moment.what and moment.what.ranking_ref}
+    due = rows(
+        """SELECT ranking_ref FROM feedback_open_impression WHERE shop_id = %(shop)s AND due_at <= %(until)s
+            UNION SELECT ranking_ref FROM feedback_open_interaction WHERE shop_id = %(shop)s AND due_at <= %(until)s""",
+        {"shop": shop_id, "until": until},
+    )
+    named = [shop_id, list(refs | {ref for (ref,) in due})]
+    where = "WHERE shop_id = %s AND ranking_ref = ANY(%s::text[]) ORDER BY position"
+    return Join.of(
+        [Shown(*row) for row in rows(f"SELECT {_columns(Shown)} FROM feedback_open_impression {where}", named)],
+        [Acted(*row) for row in rows(f"SELECT {_columns(Acted)} FROM feedback_open_interaction {where}", named)],
+        rows(
+            """SELECT ranking_ref, items FROM feedback_clickthrough
+                WHERE shop_id = %s AND ranking_ref = ANY(%s::text[]) AND NOT implied""",
+            named,
+        ),
+    )
+
+
+def _open(join: Join) -> tuple[list[Shown], list[Acted]]:
+    return (
+        [each for of_ref in join.impressions.values() for each in of_ref],
+        [each for of_ref in join.interactions.values() for each in of_ref],
+    )
+
+
+def _positions(join: Join) -> set[int]:
+    impressions, interactions = _open(join)
+    return {each.position for each in impressions} | {each.position for each in interactions}
+
+
+def _delete(positions: set[int]) -> None:
+    for table in ("feedback_open_impression", "feedback_open_interaction"):
+        query(f"DELETE FROM {table} WHERE position = ANY(%s::bigint[])", [list(positions)])
+
+
+def _columns(kind: type[Shown | Acted | ClickThrough]) -> str:
+    return ", ".join(each.name for each in fields(kind))
+
+
+def _copy(table: str, shop_id: int, records: Iterable[Shown | Acted | ClickThrough]) -> None:
+    given = list(records)
+    if given:
+        names = [each.name for each in fields(given[0])]
+        read = attrgetter(*names)
+        copy_rows(table, ["shop_id", *names], [(shop_id, *map(_sql, read(each))) for each in given])
+
+
+def _sql(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, dict) else value
