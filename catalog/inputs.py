@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 MAX_PRICE = 1e9
 MAX_NUMBER = 1e15  # beyond, a double no longer tells whole numbers apart
-MAX_ATTRIBUTES, MAX_ATTRIBUTE_VALUES = 300, 100
+MAX_ATTRIBUTES, MAX_ATTRIBUTE_VALUES = 300, 1000
 MAX_ATTRIBUTE_NAME, MAX_ATTRIBUTE_TEXT, MAX_ATTRIBUTES_TEXT = 100, 10_000, 100_000
 # ids that end like the address of a description could not be told from it: a server sees %2F and / alike
 _ADDRESS_ENDS = re.compile(r"/descriptions(/\d+/restore)?/?\Z")

@@ -49,8 +49,8 @@ def _newest(events: Iterable[RecordedEvent]) -> dict[Key, RecordedEvent]:
     return newest
 
 
-# JSON goes in as binary text[] (%b): as text psycopg would escape every quotation mark. MATERIALIZED: cast once, not once a
-# column.
+# JSON goes in as binary text[] (%b): as text psycopg would escape each quotation mark. MATERIALIZED: cast each event
+# once, not once a column.
 _INSERT_VERSIONS = """
 WITH given AS MATERIALIZED (
   SELECT g.position, g.shop_id, g.version, g.recorded_at, g.content::jsonb AS content
