@@ -22,10 +22,8 @@ STUCK_SECONDS = 120.0
 
 
 class Command(BaseCommand):
-    help = (
-        "Import products from JSONL or CSV. Resumable; a file imported before changes nothing; bad rows are reported."
+    help = "Import products from JSONL or CSV. Resumable; a known file changes nothing; bad rows go to a report."
     requires_system_checks = ()  # they import every address and with them the language model: seconds
-    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", metavar="FILE", type=Path)
