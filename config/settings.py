@@ -119,7 +119,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "NUM_PROXIES": env_int("FRESHET_PROXIES", 0),  # how many reverse proxies of yours stand before Freshet
     "EXCEPTION_HANDLER": "config.api.problems.problem_response",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.api.schema.FreshetSchema",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -133,7 +133,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SCHEMA_PATH_PREFIX": "/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",  # from a wheel: the page works offline
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "displayRequestDuration": True},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [],
 }
 
 # ── Freshet ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,6 +155,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
 FRESHET_ENCODER = os.environ.get("FRESHET_ENCODER") or None  # None: multilingual-e5-small from its wheel
 STOREFRONT_API_KEY_FILE = FRESHET_HOME / "storefront_key"
 FRESH_TARGET_SECONDS = 2.0
+FRESHET_MODEL_REFRESH_SECONDS = 0.5  # how often a serving process looks for a promoted version; 0: at each search
 API_PUBLIC_RATE = "20/s"  # of each visitor's address, for public keys that have no rate of their own
 
 LOGGING = configure_logs(level=os.environ.get("FRESHET_LOG_LEVEL", "INFO"))

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from drf_spectacular.views import SpectacularSwaggerView
+
+from config.api.schema import schema
+from config.health import live, ready
+from config.metrics import metrics
 
 urlpatterns = [
+    path("v1/schema", schema, name="schema"),
+    path("v1/docs", SpectacularSwaggerView.as_view(throttle_classes=[]), name="docs"),
+    path("health/live", live),
+    path("health/ready", ready),
+    path("metrics", metrics),
     path("admin/", admin.site.urls),
+    path("", include("storefront.urls")),
 ]
