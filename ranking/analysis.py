@@ -39,6 +39,7 @@ HANGUL = "\uac00-\ud7a3"
 KANA = "\u3041-\u30ff\u31f0-\u31ff"
 SOUTH_EAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
 UNSPACED = re.compile(f"[{HAN}{KANA}{SOUTH_EAST_ASIAN}]+")
+HAN_CHARACTER = re.compile(f"[{HAN}]")
 PAIRED = re.compile(f"[{HAN}]+|[{HANGUL}]+")
 ANY_ASIAN = re.compile(f"[{HAN}{KANA}{SOUTH_EAST_ASIAN}{HANGUL}]")
 
@@ -154,15 +155,17 @@ def _word_terms(word: str, code: str) -> Iterator[str]:
 
 
 def _asian_terms(span: str, code: str) -> Iterator[str]:
-    """ICU words; Han and Hangul runs also in pairs, since two segmentations of one word seldom agree."""
-    rest = UNSPACED.sub(" ", span)
-    for run in UNSPACED.findall(span):
-        words = [word for word in WordBreaker(run, "root") if _PART.search(word)]
-        yield from words
-        yield from (pair for pair in _pairs(run) if pair not in words)
-    for part in _PART.findall(rest):
-        yield from _word_terms(part, code)
-        yield from (pair for pair in _pairs(part) if pair != part)
+    """ICU words; Han and Hangul runs also in pairs, since two segmentations of one word seldom agree.
+
+    Han characters stand alone too: 鞋 is in 运动鞋 and in 皮鞋 (nDCG of lexical evidence alone on the Chinese queries of
+    the sample shop: words 0.357, with pairs 0.358, with characters 0.387).
+    """
+    found = [word for run in UNSPACED.findall(span) for word in WordBreaker(run, "root") if _PART.search(word)]
+    for part in _PART.findall(UNSPACED.sub(" ", span)):
+        found.extend(_word_terms(part, code))
+    yield from found
+    pieces = [*_pairs(span), *HAN_CHARACTER.findall(span)]
+    yield from (piece for piece in pieces if piece not in found)
 
 
 def _pairs(text: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ operator set. Each is exactly 1 when nothing is known, so that score = ŷ × w s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -31,10 +31,19 @@ class WeightOptions:
 
     pseudo_count: float = 5.0
     """m: clicks of evidence at which what shoppers did counts as much as what the model expected."""
-    context_half_life_seconds: float = 3 * DAY_SECONDS
-    """For v: what a query means to shoppers moves within days (releases, sales)."""
+    recent_pseudo_count: float = 10.0
+    """m of the recent part of v: recent clicks at which they count as much as all that was learned before."""
+    breadth_pseudo_count: float = 1.0
+    """m of g where impressions are missing, in contexts: one query that found a product is evidence, five are rare."""
+    context_half_life_seconds: float = 10 * DAY_SECONDS
+    """For the lasting part of v: long enough that a rare query keeps the clicks of its last weeks."""
+    recent_half_life_seconds: float = DAY_SECONDS / 2
+    """For the recent part of v: a release or a sale turns a busy query within hours. One rate for both (3 days) lost
+    0.004 MAP@5 on real clicks."""
     global_half_life_seconds: float = 10 * DAY_SECONDS
-    """For g: a product has far more evidence than one of its contexts needs, and moves slower."""
+    """For g from impressions: a rate per exposure drifts slowly."""
+    breadth_half_life_seconds: float = 3 * DAY_SECONDS
+    """For g from contexts: what shoppers look for now. It is robust (a context counts once), so it may be fast."""
     values: Mapping[str, float] = field(default_factory=lambda: VALUES)
     """Reward of one interaction of a kind: a click is the unit, the rest roughly by how much rarer they are."""
     near_contexts: int = 20
@@ -57,10 +66,11 @@ DEFAULTS = WeightOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopEvidence:
-    """What is known of the whole shop, decayed to the time of the search."""
+    """What is known of the whole shop, decayed to the time of the search; `breadth` is the sum over its `products`."""
 
     reward: float = 0.0
     exposure: float = 0.0
+    breadth: float = 0.0
     products: int = 0
 
     @property
@@ -69,11 +79,18 @@ class ShopEvidence:
         return self.reward / self.exposure if self.exposure > 0.0 else 0.0
 
 
+def _nothing() -> Floats:
+    """No evidence, for any number of candidates."""
+    return np.zeros(1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Decayed sums of one search, one entry per candidate, shape (N,); totals are over all products of the context.
 
-    `near_*` are sums over the neighbours, each multiplied by its `neighbour_weight`, not yet capped.
+    `context_*` decay by the lasting half-life, `recent_*` hold the same rewards by the recent one. `near_*` are lasting
+    sums over the neighbours, each multiplied by its `neighbour_weight`, not yet capped. `product_breadth` counts the
+    contexts that rewarded a product, each once, decayed by the age of its newest reward.
     """
 
     product_reward: Floats
@@ -83,8 +100,12 @@ class Evidence:
     near_reward: Floats
     near_exposure: Floats
     operator: Floats
+    product_breadth: Floats = field(default_factory=_nothing)
+    recent_reward: Floats = field(default_factory=_nothing)
+    recent_exposure: Floats = field(default_factory=_nothing)
     context_reward_total: float = 0.0
     context_exposure_total: float = 0.0
+    recent_reward_total: float = 0.0
     near_reward_total: float = 0.0
     near_exposure_total: float = 0.0
     shop: ShopEvidence = field(default_factory=ShopEvidence)
@@ -94,8 +115,8 @@ class Evidence:
 class Weights:
     """w and its three factors, shape (N,) each; `basis` says what the query factor was learned from.
 
-    `normaliser` is what took all candidates to know: ȳ_q, or the sum of the prior's mass. An old answer, of which only the
-    items served are scored again, is given it.
+    `normaliser` is what took all candidates to know: ȳ_q, or the sum of the prior's mass. An old answer, of which only
+    the items served are scored again, is given it.
     """
 
     global_: Floats
@@ -156,11 +177,42 @@ def examination(rank: ArrayLike) -> Floats:
     return 1.0 / np.log2(1.0 + np.maximum(np.asarray(rank, dtype=np.float64), 1.0))
 
 
-def neighbour_weight(similarity: ArrayLike, options: WeightOptions = DEFAULTS) -> Floats:
-    """Share of its evidence that a context of this similarity lends: 0 at 0.6, 1 at 1."""
+def merge_breadth(
+    breadth: ArrayLike, at: ArrayLike, before: ArrayLike, after: ArrayLike, half_life_seconds: float
+) -> tuple[Floats, Floats]:
+    """A product's breadth after the newest reward of one of its contexts moved from `before` (-inf: none) to `after`.
+
+    Breadth is Σ over contexts 2^-(age of the newest reward), so a context counts once: its old term goes, its
+    new one comes. The newest time does not depend on the order of events, and so neither does breadth.
+    """
+    newest = np.maximum(np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64))
+    left, reference_at = merge_decayed(breadth, at, 1.0, newest, half_life_seconds)
+    return np.maximum(
+        left - decay(reference_at - np.asarray(before, dtype=np.float64), half_life_seconds), 0.0
+    ), reference_at
+
+
+# -- near contexts ------------------------------------------------------------------------------------------------
+
+
+def context_similarity(cosine: ArrayLike, unrelated: float) -> Floats:
+    """Cosine of two contexts stretched so that unrelated ones have 0 and equal ones 1.
+
+    `unrelated` is the mean cosine of unrelated queries under the encoder: 0.79 for multilingual-e5-small, 0.13 for
+    all-MiniLM-L6-v2. Raw cosines of e5 are all above 0.6, so that everything would be near to everything.
+    """
+    return np.clip((np.asarray(cosine, dtype=np.float64) - unrelated) / (1.0 - unrelated), 0.0, 1.0)
+
+
+def neighbour_weight(similarity: ArrayLike, reward_total: ArrayLike = 0.0, options: WeightOptions = DEFAULTS) -> Floats:
+    """Share of its evidence that a context lends: 0 at similarity 0.6, 1 at 1, times m / (R + m) of its own total R.
+
+    So a neighbour lends at most m clicks, and a busy one does not drown those that are nearer.
+    """
     room = 1.0 - options.near_similarity
     share = np.clip((np.asarray(similarity, dtype=np.float64) - options.near_similarity) / room, 0.0, 1.0)
-    return np.power(share, options.near_power)
+    earned = np.maximum(np.asarray(reward_total, dtype=np.float64), 0.0)
+    return np.power(share, options.near_power) * options.pseudo_count / (earned + options.pseudo_count)
 
 
 # -- the factors --------------------------------------------------------------------------------------------------
@@ -244,37 +296,71 @@ def weights(
 
     `normaliser` is given when these are not all candidates (see Weights).
     """
-    m = options.pseudo_count
-    near = near_share(evidence.near_reward_total, options)
-    reward = evidence.context_reward + near * evidence.near_reward
-    exposure = evidence.context_exposure + near * evidence.near_exposure
-    reward_total = evidence.context_reward_total + near * evidence.near_reward_total
-    exposure_total = evidence.context_exposure_total + near * evidence.near_exposure_total
-    basis = basis_of(reward_total, exposure_total)
-
-    global_ = clip_factor(_global(evidence, options), options)
-    query = np.ones_like(global_)
+    seen = _with_neighbours(evidence, options)
+    basis = basis_of(seen.context_reward_total, seen.context_exposure_total)
+    global_ = _global_in_context(evidence, relevance, options)
     if normaliser is None:
-        normaliser = _normaliser(basis, relevance, global_, exposure)
+        normaliser = _normaliser(basis, relevance, global_, seen.context_exposure)
+    query = np.ones_like(global_)
     if basis == "impressions":
-        query = context_weight_from_impressions(
-            reward=reward,
-            exposure=exposure,
-            relevance=relevance,
-            global_=global_,
-            base_rate=evidence.shop.base_rate,
-            m=m,
-            mean_relevance=normaliser,
-        )
+        query = _from_impressions(seen, relevance, global_, normaliser, options)
     elif basis == "clicks":
-        prior = prior_share(relevance, global_, normaliser)
-        query = context_weight_from_clicks(reward=reward, reward_total=reward_total, prior=prior, m=m)
+        query = _from_clicks(seen, prior_share(relevance, global_, normaliser), options)
     query = clip_factor(query, options)
     operator = np.clip(evidence.operator, 0.0, options.most_operator)
     weight = global_ * query * operator
-    return Weights(
-        global_=global_, query=query, operator=operator, weight=weight, basis=basis, normaliser=normaliser
+    return Weights(global_=global_, query=query, operator=operator, weight=weight, basis=basis, normaliser=normaliser)
+
+
+def _with_neighbours(evidence: Evidence, options: WeightOptions) -> Evidence:
+    """Own lasting evidence and what near contexts lend, capped."""
+    near = near_share(evidence.near_reward_total, options)
+    return replace(
+        evidence,
+        context_reward=evidence.context_reward + near * evidence.near_reward,
+        context_exposure=evidence.context_exposure + near * evidence.near_exposure,
+        context_reward_total=evidence.context_reward_total + near * evidence.near_reward_total,
+        context_exposure_total=evidence.context_exposure_total + near * evidence.near_exposure_total,
     )
+
+
+def _from_clicks(seen: Evidence, prior: Floats, options: WeightOptions) -> Floats:
+    """v = lasting · recent: the posterior of the lasting clicks is the prior of the recent ones."""
+    lasting = context_weight_from_clicks(
+        reward=seen.context_reward, reward_total=seen.context_reward_total, prior=prior, m=options.pseudo_count
+    )
+    recent = context_weight_from_clicks(
+        reward=seen.recent_reward,
+        reward_total=seen.recent_reward_total,
+        prior=prior * lasting,
+        m=options.recent_pseudo_count,
+    )
+    return lasting * recent
+
+
+def _from_impressions(
+    seen: Evidence, relevance: Floats, global_: Floats, mean_relevance: float, options: WeightOptions
+) -> Floats:
+    """v = lasting · recent: recent rewards are held against what ŷ · g and the lasting factor expect."""
+    lasting = context_weight_from_impressions(
+        reward=seen.context_reward,
+        exposure=seen.context_exposure,
+        relevance=relevance,
+        global_=global_,
+        base_rate=seen.shop.base_rate,
+        m=options.pseudo_count,
+        mean_relevance=mean_relevance,
+    )
+    recent = context_weight_from_impressions(
+        reward=seen.recent_reward,
+        exposure=seen.recent_exposure,
+        relevance=relevance,
+        global_=global_ * lasting,
+        base_rate=seen.shop.base_rate,
+        m=options.recent_pseudo_count,
+        mean_relevance=mean_relevance,
+    )
+    return lasting * recent
 
 
 def _normaliser(basis: Basis, relevance: Floats, global_: Floats, exposure: Floats) -> float:
@@ -283,11 +369,31 @@ def _normaliser(basis: Basis, relevance: Floats, global_: Floats, exposure: Floa
     return float(prior_mass(relevance, global_).sum()) if basis == "clicks" else 0.0
 
 
-def _global(evidence: Evidence, options: WeightOptions) -> Floats:
-    """g from exposure; a shop that sends none is taken to show its products alike, so b · E is the mean reward."""
+def global_factor(evidence: Evidence, options: WeightOptions = DEFAULTS) -> Floats:
+    """g of each candidate: from exposure; where a shop sends none, from breadth against the mean of its products.
+
+    Clicks alone say which queries are frequent, not which products are good: summing them let the favourite of one busy
+    query win every new query (0.55 MAP@5 on new queries of real clicks against 0.60). So a context counts once, as in
+    Kneser and Ney, "Improved backing-off for m-gram language modeling" (1995).
+    """
     shop = evidence.shop
-    if basis_of(shop.reward, shop.exposure) == "impressions":
-        return global_weight(evidence.product_reward, evidence.product_exposure, shop.base_rate, options.pseudo_count)
-    mean_reward = max(shop.reward, 0.0) / max(shop.products, 1)
-    alike = np.full_like(evidence.product_reward, mean_reward)
-    return global_weight(evidence.product_reward, alike, 1.0, options.pseudo_count)
+    if _sends_impressions(shop):
+        found = global_weight(evidence.product_reward, evidence.product_exposure, shop.base_rate, options.pseudo_count)
+    else:
+        mean = np.full_like(evidence.product_breadth, max(shop.breadth, 0.0) / max(shop.products, 1))
+        found = global_weight(evidence.product_breadth, mean, 1.0, options.breadth_pseudo_count)
+    return clip_factor(found, options)
+
+
+def _global_in_context(evidence: Evidence, relevance: Floats, options: WeightOptions) -> Floats:
+    """g as it acts on ŷ. From impressions it is a ratio of rates and multiplies the probability.
+
+    From breadth it is a prior, so Bayes' rule applies it to the odds: ŷ · g / (1 + ŷ (g - 1)) stays a probability, and
+    popularity decides between products that are about equally relevant even where ŷ is close to 1.
+    """
+    found = np.broadcast_to(global_factor(evidence, options), relevance.shape)
+    return found if _sends_impressions(evidence.shop) else found / (1.0 + relevance * (found - 1.0))
+
+
+def _sends_impressions(shop: ShopEvidence) -> bool:
+    return basis_of(shop.reward, shop.exposure) == "impressions"

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import structlog
-
 from eventlog.consume import sequence_and_drain
+from eventlog.models import Shop
 from eventlog.services import make_partitions as log_make_partitions
+from feedback.services import clock_tick
+from ranking.policies import shop_embed
+from ranking.services import lexical_statistics_publish
 from workers.celery import app
 from workers.wake_up import KEY, broker_client
-
-log = structlog.get_logger(__name__)
 
 
 @app.task
 def drain() -> int:
     """Sequence and drain everything; the key goes first, so that an append after this line sends a wake-up of its own."""
     broker_client().delete(KEY)
-    return sequence_and_drain()
+    sequenced = sequence_and_drain()
+    if sequenced and lexical_statistics_publish(now=datetime.now(UTC)):
+        sequenced += sequence_and_drain()
+    return sequenced
+
+
+@app.task
+def embed() -> int:
+    """Embed what waits and find the neighbours of new contexts, a shop after the other."""
+    return sum(shop_embed(shop_id=shop_id, now=datetime.now(UTC)) for shop_id in _shops())
 
 
 @app.task
@@ -29,7 +38,10 @@ def make_partitions() -> int:
 
 @app.task
 def tick_clock() -> int:
-    """Let time pass in quiet shops."""
-    from feedback.services import clock_tick
-
+    """Let time pass in quiet shops; statistics that moved a little are published after an hour."""
+    lexical_statistics_publish(now=datetime.now(UTC))
     return clock_tick(now=datetime.now(UTC))
+
+
+def _shops() -> list[int]:
+    return list(Shop.objects.values_list("id", flat=True))

@@ -13,7 +13,7 @@ from workers.celery import app
 
 log = structlog.get_logger(__name__)
 KEY = "freshet:wake"
-_DEBOUNCE_MS = 1000
+_DEBOUNCE_MS = 1000  # at most so late, should the message be lost with the key set
 
 
 @cache

@@ -11,6 +11,7 @@ from catalog.events import ProductDescribed, ProductRetired
 from eventlog.database import copy_rows, query, rows
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
+from ranking.analysis import DEFAULT_LANGUAGE
 from ranking.events import LexicalStatisticsPublished
 from ranking.lexical import document_terms
 
@@ -64,7 +65,10 @@ def index(events: Sequence[RecordedEvent]) -> None:
         _retire(shop_id, list(retired))
         live = [(id_, document) for id_, document in documents if document.product_id not in retired]
         _insert(shop_id, live, frequencies)
-        _count(shop_id, live, lengths, frequencies, changes=len(described) + len(retired))
+        languages = {
+            event.data.get("language") or DEFAULT_LANGUAGE for event in of_shop if event.type == ProductDescribed.type
+        }
+        _count(shop_id, live, lengths, frequencies, sorted(languages), changes=len(described) + len(retired))
 
 
 def _newest(events: Sequence[RecordedEvent]) -> tuple[dict[str, Indexed], set[str]]:
@@ -132,7 +136,13 @@ def _insert(shop_id: int, live: list[tuple[int, Indexed]], frequencies: Counter[
 
 
 def _count(
-    shop_id: int, live: list[tuple[int, Indexed]], gone: list[float], frequencies: Counter[str], *, changes: int
+    shop_id: int,
+    live: list[tuple[int, Indexed]],
+    gone: list[float],
+    frequencies: Counter[str],
+    languages: list[str],
+    *,
+    changes: int,
 ) -> None:
     moved = sorted((term, count) for term, count in frequencies.items() if count)
     query(
@@ -143,10 +153,11 @@ def _count(
     )
     length = sum(document.length for _, document in live) - sum(gone)
     query(
-        """INSERT INTO ranking_lexicon AS l (shop_id, documents, total_length, changes) VALUES (%s, %s, %s, %s)
+        """INSERT INTO ranking_lexicon AS l (shop_id, documents, total_length, changes, languages) VALUES (%s, %s, %s, %s, %s)
            ON CONFLICT (shop_id) DO UPDATE SET documents = l.documents + excluded.documents,
-             total_length = l.total_length + excluded.total_length, changes = l.changes + excluded.changes""",
-        [shop_id, len(live) - len(gone), length, changes],
+             total_length = l.total_length + excluded.total_length, changes = l.changes + excluded.changes,
+             languages = ARRAY(SELECT DISTINCT unnest(l.languages || excluded.languages) ORDER BY 1)""",
+        [shop_id, len(live) - len(gone), length, changes, languages],
     )
 
 

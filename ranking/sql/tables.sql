@@ -31,6 +31,7 @@ CREATE TABLE ranking_lexicon (
   shop_id      integer PRIMARY KEY,
   documents    integer          NOT NULL,
   total_length double precision NOT NULL,
+  languages    text[]           NOT NULL,         -- of the descriptions met so far: queries are stemmed by each
   changes      integer          NOT NULL          -- descriptions indexed or retired since the newest publication
 );
 -- every publication, and the frequency of each term that a publication changed: an old answer is made from these

@@ -1,0 +1,111 @@
+"""The calls of ranking. Each makes one call into the domain."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from feedback.ranking_token import BadToken
+from ranking import schemas
+from ranking.inputs import check_names, query_text, search_read
+from ranking.registry import model_promote, model_rollback
+from ranking.selectors import models_answer, weights_answer
+from ranking.services import weights_put
+from ranking.serving import search
+from ranking.versions import ranking_again
+
+
+class SearchApi(APIView):
+    """Products for a query, best first by relevance × weight; the answer says what it was made from."""
+
+    required_scope = "search"
+
+    @extend_schema(operation_id="search", tags=["search"], parameters=schemas.SEARCH, responses=schemas.Answer)
+    def get(self, request: Request) -> Response:
+        asked = search_read(request.query_params, shop_id=request.auth.shop_id, now=timezone.now())
+        if shopper_id := request.query_params.get("shopper_id"):
+            request.auth.check_shopper(shopper_id, request.query_params.get("shopper_signature"))
+        return Response(search(asked))
+
+
+class RankingApi(APIView):
+    """An answer made again from its token, as it was: same items, same order, same scores."""
+
+    required_scope = "search"
+
+    @extend_schema(operation_id="ranking_again", tags=["search"], responses=schemas.Answer)
+    def get(self, request: Request, token: str) -> Response:
+        return Response(ranking_again(shop_id=request.auth.shop_id, token=token))
+
+
+class RankingsApi(APIView):
+    """As `GET /v1/rankings/{token}`, for tokens that are too long for a proxy's address line."""
+
+    required_scope = "search"
+
+    @extend_schema(
+        operation_id="ranking_again_by_body", tags=["search"], request=schemas.TokenIn, responses=schemas.Answer
+    )
+    def post(self, request: Request) -> Response:
+        token = request.data.get("token") if isinstance(request.data, dict) else None
+        if not isinstance(token, str):
+            raise BadToken('The body is {"token": "..."}.', field="token")
+        return Response(ranking_again(shop_id=request.auth.shop_id, token=token))
+
+
+class WeightsApi(APIView):
+    """The factor r of a product, set by an operator; and what the three factors are now."""
+
+    required_scope = "operate"
+
+    @extend_schema(
+        operation_id="weights_set", tags=["weights"], request=schemas.WeightsIn, responses=schemas.BatchAnswer
+    )
+    def put(self, request: Request) -> Response:
+        return Response(weights_put(shop_id=request.auth.shop_id, body=request.data, now=timezone.now()))
+
+    @extend_schema(
+        operation_id="weights_get", tags=["weights"], parameters=schemas.WEIGHTS, responses=schemas.WeightOut
+    )
+    def get(self, request: Request) -> Response:
+        params = request.query_params
+        check_names(params, frozenset({"product_id", "query"}))
+        query = query_text(params["query"]) if "query" in params else None
+        product_id = params.get("product_id", "")
+        now = timezone.now().timestamp()
+        return Response(weights_answer(shop_id=request.auth.shop_id, product_id=product_id, query=query, now=now))
+
+
+class ModelsApi(APIView):
+    """Every model version: what it was trained on, how it did, what serves."""
+
+    required_scope = "operate"
+
+    @extend_schema(operation_id="models", tags=["models"], responses=schemas.ModelsOut)
+    def get(self, request: Request) -> Response:
+        return Response(models_answer(shop_id=request.auth.shop_id))
+
+
+class PromoteApi(APIView):
+    """Let a version serve; every process has it within seconds."""
+
+    required_scope = "operate"
+
+    @extend_schema(operation_id="model_promote", tags=["models"], request=None, responses=schemas.ServingOut)
+    def post(self, request: Request, version: str) -> Response:
+        shop_id = request.auth.shop_id
+        model_promote(shop_id=shop_id, version=version, reason="promoted by an operator", now=timezone.now())
+        return Response({"serving": version})
+
+
+class RollbackApi(APIView):
+    """Let the version serve again that served before."""
+
+    required_scope = "operate"
+
+    @extend_schema(operation_id="model_rollback", tags=["models"], request=None, responses=schemas.ServingOut)
+    def post(self, request: Request) -> Response:
+        return Response({"serving": model_rollback(shop_id=request.auth.shop_id, now=timezone.now())})

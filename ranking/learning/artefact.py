@@ -1,0 +1,37 @@
+"""What a minor version is made of: the head, and the tensors that move the query tower. One safetensors file, no dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import torch
+from safetensors.torch import load, save
+
+from ranking.relevance import Head
+
+_MANIFEST = "manifest"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """`tensors` is empty for a version that only has a head; `adapter` says how they are applied (kind, scale)."""
+
+    head: Head
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    adapter: dict[str, Any] = field(default_factory=dict)
+
+
+def artefact_write(artefact: Artefact) -> bytes:
+    """Serialise; the same artefact gives the same bytes."""
+    manifest = {"adapter": artefact.adapter, "head": artefact.head.to_dict()}
+    tensors = {name: artefact.tensors[name].contiguous() for name in sorted(artefact.tensors)}
+    return save(tensors, metadata={_MANIFEST: orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode()})
+
+
+def artefact_read(content: bytes) -> Artefact:
+    """Read what artefact_write wrote."""
+    header = orjson.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    manifest = orjson.loads(header["__metadata__"][_MANIFEST])
+    return Artefact(Head.from_dict(manifest["head"]), load(content), manifest["adapter"])

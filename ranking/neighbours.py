@@ -1,0 +1,73 @@
+"""Near contexts: what shoppers taught for "red sneakers" also moves "red trainers"."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from eventlog.database import query, rows
+from eventlog.events import NewEvent, consumer_event_id
+from eventlog.services import append
+from ranking.encoders import Encoder
+from ranking.events import ContextRelated
+from ranking.retrieval import vector_text
+from ranking.towers import Model, query_vectors
+from ranking.weights import DEFAULTS, WeightOptions
+
+# the larger of cosine under the frozen encoder and similarity of spelling
+_FIND = """
+SELECT id, max(similarity)::double precision FROM (
+  (SELECT context_id AS id, -(vector <#> %(vector)s::vector) AS similarity FROM ranking_contextvector
+    WHERE shop_id = %(shop)s AND encoder = %(encoder)s ORDER BY vector <#> %(vector)s::vector LIMIT %(most)s + 1)
+  UNION ALL
+  (SELECT id, similarity(key, %(key)s) FROM ranking_context
+    WHERE shop_id = %(shop)s AND kind = 'query' AND key %% %(key)s ORDER BY 2 DESC, id LIMIT %(most)s + 1)) n
+ WHERE id IS DISTINCT FROM %(own)s
+ GROUP BY id HAVING max(similarity) >= %(least)s ORDER BY 2 DESC, 1 LIMIT %(most)s"""
+
+
+def neighbours_find(
+    *, shop_id: int, key: str, model: Model, own: int | None = None, options: WeightOptions = DEFAULTS
+) -> list[tuple[int, float]]:
+    """The nearest contexts of a query as (context id, similarity), most similar first."""
+    return _find(shop_id, key, query_vectors.get(model, key, frozen=True), model.frozen, own, options)
+
+
+def contexts_relate(*, shop_id: int, model: Model, now: datetime, most: int = 64) -> int:
+    """Find the neighbours of contexts that got their first feedback, and record them. Returns how many contexts."""
+    waiting = rows(
+        """SELECT c.id, c.key FROM ranking_context c LEFT JOIN ranking_relatedcontext r ON r.context_id = c.id
+            WHERE c.shop_id = %s AND c.kind = 'query' AND r.context_id IS NULL ORDER BY c.id LIMIT %s""",
+        [shop_id, most],
+    )
+    for context_id, key in waiting:
+        vector = query_vectors.get(model, key, frozen=True)
+        with transaction.atomic():
+            query(
+                """INSERT INTO ranking_contextvector (shop_id, context_id, encoder, vector) VALUES (%s, %s, %s, %s::vector)
+                   ON CONFLICT DO NOTHING""",
+                [shop_id, context_id, model.frozen.fingerprint, vector_text(vector)],
+            )
+            found = _find(shop_id, key, vector, model.frozen, context_id, DEFAULTS)
+            event = ContextRelated(context_id=context_id, encoder=model.frozen.fingerprint, neighbours=found)
+            identity = consumer_event_id(consumer=f"contexts/{model.frozen.fingerprint}", position=context_id)
+            append(shop_id=shop_id, events=[NewEvent(event=event, event_id=identity, occurred_at=now)])
+    return len(waiting)
+
+
+def _find(
+    shop_id: int, key: str, vector: NDArray[np.float32], encoder: Encoder, own: int | None, options: WeightOptions
+) -> list[tuple[int, float]]:
+    params = {
+        "shop": shop_id,
+        "key": key,
+        "vector": vector_text(vector),
+        "encoder": encoder.fingerprint,
+        "own": own,
+        "most": options.near_contexts,
+        "least": options.near_similarity,
+    }
+    return [(id_, similarity) for id_, similarity in rows(_FIND, params)]

@@ -1,0 +1,47 @@
+"""What the encoder does for a shop each second: embed what is new, relate what shoppers asked for the first time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from eventlog.consume import drain
+from eventlog.services import sequence
+from ranking.embedding import embed_waiting, index_vectors
+from ranking.neighbours import contexts_relate
+from ranking.projections.contexts import contexts
+from ranking.projections.models import models
+from ranking.registry import ModelVersion, model_serving
+from ranking.services import model_ensure_first
+from ranking.towers import serving
+
+
+def shop_embed(*, shop_id: int, now: datetime) -> int:
+    """Embed a shop's descriptions and relate its new contexts until nothing waits; return how many of both."""
+    model = _model(shop_id, now)
+    done = 0
+    while True:
+        moved = embed_waiting(model=model, now=now, most_batches=4) + _relate(shop_id, now)
+        done += moved
+        if not moved:
+            break
+    index_vectors(shop_id=shop_id, major=model.major)
+    return done
+
+
+def _relate(shop_id: int, now: datetime) -> int:
+    related = contexts_relate(shop_id=shop_id, model=serving.model(shop_id), now=now)
+    while related and (sequence() > 0 or drain(contexts) > 0):  # so that the next look knows these are done
+        pass
+    return related
+
+
+def _model(shop_id: int, now: datetime) -> ModelVersion:
+    """The version that serves; a shop without one gets 1.0 first."""
+    model = model_serving(shop_id=shop_id)
+    if model is None:
+        model_ensure_first(shop_id=shop_id, now=now)
+        while sequence() > 0 or drain(models) > 0:
+            pass
+        model = model_serving(shop_id=shop_id)
+    assert model is not None, "version 1.0 is registered and drained"
+    return model

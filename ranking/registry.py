@@ -1,0 +1,201 @@
+"""Model versions and their artefacts: register, promote, roll back, look up.
+
+`major.minor`: products are embedded by the major version's frozen product tower; a minor version moves the query tower (by
+an adapter) and the head, and is live the moment it is promoted. Version "1.0" is the pre-trained encoder as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from django.db import transaction
+
+from eventlog.database import query, rows
+from eventlog.errors import FreshetError
+from eventlog.events import NewEvent
+from eventlog.services import append
+from ranking.events import ModelVersionPromoted, ModelVersionRefused, ModelVersionTrained
+
+ModelEvent = ModelVersionTrained | ModelVersionPromoted | ModelVersionRefused
+
+
+class ModelVersionNotFound(FreshetError):
+    """There is no such model version."""
+
+    code = "model_version_not_found"
+    status = 404
+
+
+class ModelVersionRefusedToServe(FreshetError):
+    """This version was refused by the gate, or is of another major version than the vectors that are there."""
+
+    code = "model_version_refused"
+    status = 409
+
+
+class NothingToRollBackTo(FreshetError):
+    """No version served before this one."""
+
+    code = "nothing_to_roll_back_to"
+    status = 409
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """A row of the registry."""
+
+    shop_id: int
+    version: str
+    major: int
+    minor: int
+    parent: str | None
+    encoder: str
+    artefact: str
+    from_position: int
+    to_position: int
+    seed: int
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    state: str
+    reason: str | None
+    promoted_position: int | None
+
+
+_COLUMNS = """shop_id, version, major, minor, parent, encoder, artefact, from_position, to_position, seed, metrics, config,
+              state, reason, promoted_position"""
+
+
+def model_versions(*, shop_id: int) -> list[ModelVersion]:
+    """All versions of a shop, newest first."""
+    sql = f"SELECT {_COLUMNS} FROM ranking_modelversion WHERE shop_id = %s ORDER BY major DESC, minor DESC"
+    return [_version(row) for row in rows(sql, [shop_id])]
+
+
+def model_get(*, shop_id: int, version: str) -> ModelVersion:
+    """One version. Raises ModelVersionNotFound."""
+    sql = f"SELECT {_COLUMNS} FROM ranking_modelversion WHERE shop_id = %s AND version = %s"
+    found = rows(sql, [shop_id, version])
+    if not found:
+        raise ModelVersionNotFound(f"There is no model version {version!r}.", field="version")
+    return _version(found[0])
+
+
+def model_serving(*, shop_id: int) -> ModelVersion | None:
+    """The version that serves; None before the first one is registered."""
+    sql = f"SELECT {_COLUMNS} FROM ranking_modelversion WHERE shop_id = %s AND state = 'serving'"
+    found = rows(sql, [shop_id])
+    return _version(found[0]) if found else None
+
+
+def model_next_minor(*, shop_id: int, major: int) -> int:
+    """The number of the next minor version; refused ones keep theirs."""
+    row = query(
+        "SELECT max(minor) FROM ranking_modelversion WHERE shop_id = %s AND major = %s", [shop_id, major]
+    ).fetchone()
+    return (row[0] if row and row[0] is not None else -1) + 1
+
+
+@transaction.atomic
+def model_register(*, shop_id: int, trained: ModelVersionTrained, artefact: bytes, now: datetime) -> None:
+    """Store an artefact and record the version it makes. Call it in the transaction that moves the trainer's checkpoint."""
+    artefact_store(artefact, expected_hash=trained.artefact)
+    _append(shop_id, trained, expected=0, now=now)
+
+
+def model_promote(*, shop_id: int, version: str, reason: str, now: datetime) -> None:
+    """Let a version serve. Raises ModelVersionNotFound, ModelVersionRefusedToServe."""
+    target, serving = model_get(shop_id=shop_id, version=version), model_serving(shop_id=shop_id)
+    if target.state == "refused":
+        raise ModelVersionRefusedToServe(f"{version} was refused: {target.reason}.", field="version")
+    if serving and serving.major != target.major and not _is_embedded(shop_id, target.major):
+        raise ModelVersionRefusedToServe(
+            f"The catalogue has no vectors of major version {target.major}.", field="version"
+        )
+    _append(shop_id, ModelVersionPromoted(version=version, reason=reason), expected=None, now=now)
+
+
+def model_promote_new(*, shop_id: int, version: str, reason: str, now: datetime) -> None:
+    """Let a version serve that was registered in this very transaction, which no projection has seen yet."""
+    _append(shop_id, ModelVersionPromoted(version=version, reason=reason), expected=1, now=now)
+
+
+def model_refuse(*, shop_id: int, version: str, reason: str, now: datetime) -> None:
+    """Record that the gate refused a version."""
+    _append(shop_id, ModelVersionRefused(version=version, reason=reason), expected=None, now=now)
+
+
+def model_rollback(*, shop_id: int, now: datetime) -> str:
+    """Let the version serve that served before the current one; return its number. Raises NothingToRollBackTo."""
+    sql = """SELECT version FROM ranking_modelversion
+              WHERE shop_id = %s AND state = 'retired' AND promoted_position IS NOT NULL
+              ORDER BY promoted_position DESC LIMIT 1"""
+    found = rows(sql, [shop_id])
+    if not found:
+        raise NothingToRollBackTo
+    serving = model_serving(shop_id=shop_id)
+    reason = f"rolled back from {serving.version}" if serving else "rolled back"
+    model_promote(shop_id=shop_id, version=found[0][0], reason=reason, now=now)
+    return str(found[0][0])
+
+
+def artefact_hash(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+def artefact_store(content: bytes, *, expected_hash: str) -> None:
+    """Keep bytes under their hash; the same bytes twice are kept once."""
+    if artefact_hash(content) != expected_hash:
+        raise ValueError("the artefact's bytes are not those that the version names")
+    query(
+        "INSERT INTO ranking_artefact (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING", [expected_hash, content]
+    )
+
+
+def artefact_load(hash_: str) -> bytes:
+    """Bytes by hash. Raises ModelVersionNotFound when they are gone."""
+    found = rows("SELECT content FROM ranking_artefact WHERE hash = %s", [hash_])
+    if not found:
+        raise ModelVersionNotFound(f"The artefact {hash_[:12]} is not there.")
+    return bytes(found[0][0])
+
+
+@transaction.atomic
+def _append(shop_id: int, event: ModelEvent, *, expected: int | None, now: datetime) -> None:
+    stream = f"model/{event.version}"
+    new = NewEvent(event=event, stream=stream, expected_version=expected, occurred_at=now)
+    append(shop_id=shop_id, events=[new])
+
+
+def _is_embedded(shop_id: int, major: int) -> bool:
+    sql = """SELECT count(*) FILTER (WHERE v.hash IS NULL) FROM ranking_document d
+               LEFT JOIN ranking_descriptionvector v ON v.shop_id = d.shop_id AND v.product_id = d.product_id
+                    AND v.description_version = d.description_version AND v.major = %s
+              WHERE d.shop_id = %s AND NOT d.retired"""
+    return rows(sql, [major, shop_id])[0][0] == 0
+
+
+def _version(row: Sequence[Any]) -> ModelVersion:
+    (shop_id, version, major, minor, parent, encoder, artefact, from_position, to_position, seed, metrics, config, state,
+     reason, promoted) = row  # fmt: skip
+    return ModelVersion(
+        shop_id=shop_id,
+        version=version,
+        major=major,
+        minor=minor,
+        parent=parent,
+        encoder=encoder,
+        artefact=artefact,
+        from_position=from_position,
+        to_position=to_position,
+        seed=seed,
+        metrics=orjson.loads(metrics),
+        config=orjson.loads(config),
+        state=state,
+        reason=reason,
+        promoted_position=promoted,
+    )

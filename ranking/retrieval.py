@@ -1,0 +1,317 @@
+"""Candidates and their evidence, read from PostgreSQL in one snapshot.
+
+The cut is the union of dense (nearest vectors), lexical (best BM25), learned (products with feedback for this or a near
+context) and fresh (newest) candidates; a small shop, or what a filter leaves of one, is taken whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from eventlog.database import query
+from ranking.filters import Filter
+from ranking.lexical import K1, B
+from ranking.projections.vectors import embedding_table
+from ranking.weights import DEFAULTS, WeightOptions
+
+WHOLE = 400  # so few products are all candidates
+EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the HNSW index is asked
+DENSE, LEXICAL, LEARNED, FRESH = 200, 200, 100, 20
+SEARCH_CONSUMERS = ("products", "postings", "weights", "vectors", "contexts", "models")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the log and the projections stand, and what is known of the shop and of this context."""
+
+    last_position: int
+    positions: dict[str, int]
+    age_seconds: float
+    documents: int
+    published_documents: int
+    mean_length: float
+    term_documents: list[int]
+    shop: tuple[float, float, float] | None  # reward, exposure, at
+    context: tuple[int, float, float, float, bool] | None  # id, reward, exposure, at, related
+    neighbours: list[tuple[int, float]]
+    has_vectors: bool
+    filtered: int  # products that pass the filters, counted up to EXACT + 1
+
+    @property
+    def as_of_position(self) -> int:
+        return min(self.positions.values(), default=0)
+
+
+_SNAPSHOT = """
+WITH seen AS (
+  SELECT coalesce(json_object_agg(consumer, position), '{}') AS positions,
+         CASE WHEN count(*) < cardinality(%(consumers)s::text[]) THEN 0 ELSE min(position) END AS least
+    FROM eventlog_checkpoint WHERE consumer = ANY(%(consumers)s::text[])
+), waiting AS (
+  (SELECT e.recorded_at FROM eventlog_position o JOIN eventlog_event e ON e.id = o.event_id
+    WHERE o.position > (SELECT least FROM seen) AND e.shop_id = %(shop)s ORDER BY o.position LIMIT 1)
+  UNION ALL
+  (SELECT e.recorded_at FROM (SELECT unnest(event_ids) AS event_id FROM eventlog_pending ORDER BY id LIMIT 500) w
+     JOIN eventlog_event e ON e.id = w.event_id WHERE e.shop_id = %(shop)s)
+), context AS (
+  SELECT c.id, c.reward, c.exposure, c.at, EXISTS (SELECT 1 FROM ranking_relatedcontext r WHERE r.context_id = c.id)
+    FROM ranking_context c WHERE c.shop_id = %(shop)s AND c.kind = %(kind)s AND c.key = %(key)s
+)
+SELECT s.last, seen.positions,
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - min(recorded_at)) FROM waiting), 0)::double precision,
+       coalesce(l.documents, 0), coalesce(p.documents, 0), coalesce(p.mean_length, 20),
+       ARRAY(SELECT coalesce(t.published_documents, -1)
+               FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS q (term, n)
+               LEFT JOIN ranking_term t ON t.shop_id = %(shop)s AND t.term = q.term AND t.documents > 0 ORDER BY q.n),
+       (SELECT ARRAY[w.reward, w.exposure, w.at] FROM ranking_shopweight w WHERE w.shop_id = %(shop)s),
+       (SELECT c.id FROM context c), (SELECT ARRAY[reward, exposure, at] FROM context), (SELECT exists FROM context),
+       ARRAY(SELECT n.neighbour_id FROM ranking_contextneighbour n, context c
+              WHERE n.context_id = c.id ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s),
+       ARRAY(SELECT n.similarity FROM ranking_contextneighbour n, context c
+              WHERE n.context_id = c.id ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s),
+       to_regclass(%(table)s) IS NOT NULL
+  FROM seen, eventlog_sequencer s
+  LEFT JOIN ranking_lexicon l ON l.shop_id = %(shop)s
+  LEFT JOIN LATERAL (SELECT documents, mean_length FROM ranking_publication
+                      WHERE shop_id = %(shop)s ORDER BY position DESC LIMIT 1) p ON true"""
+
+
+def snapshot_read(
+    *,
+    shop_id: int,
+    kind: str,
+    key: str | None,
+    terms: Sequence[str],
+    major: int,
+    filters: Sequence[Filter],
+    options: WeightOptions = DEFAULTS,
+) -> Snapshot:
+    """Read where everything stands. Run it first in the search's REPEATABLE READ transaction."""
+    found = query(
+        _SNAPSHOT,
+        {
+            "consumers": list(SEARCH_CONSUMERS),
+            "shop": shop_id,
+            "kind": kind,
+            "key": key,
+            "terms": list(terms),
+            "near": options.near_contexts,
+            "table": embedding_table(shop_id, major),
+        },
+    ).fetchone()
+    assert found is not None
+    (last, positions, age, documents, published, mean_length, term_documents, shop, context_id, context, related,
+     near_ids, similarities, has_vectors) = found  # fmt: skip
+    return Snapshot(
+        last_position=last,
+        positions=orjson.loads(positions) if isinstance(positions, str) else positions,
+        age_seconds=age,
+        documents=documents,
+        published_documents=published,
+        mean_length=mean_length,
+        term_documents=term_documents,
+        shop=None if shop is None else (shop[0], shop[1], shop[2]),
+        context=None if context_id is None else (context_id, context[0], context[1], context[2], related),
+        neighbours=list(zip(near_ids, similarities, strict=True)),
+        has_vectors=has_vectors,
+        filtered=_count_filtered(shop_id, filters) if filters else documents,
+    )
+
+
+def term_documents(shop_id: int, terms: Sequence[str]) -> list[int]:
+    """Published document frequency of each term, -1 for one that no product has."""
+    sql = """SELECT coalesce(t.published_documents, -1) FROM unnest(%s::text[]) WITH ORDINALITY AS q (term, n)
+               LEFT JOIN ranking_term t ON t.shop_id = %s AND t.term = q.term AND t.documents > 0 ORDER BY q.n"""
+    return [count for (count,) in query(sql, [list(terms), shop_id])]
+
+
+def _count_filtered(shop_id: int, filters: Sequence[Filter]) -> int:
+    sql = f"""SELECT count(*) FROM (SELECT 1 FROM catalog_product p
+               WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL {_conditions(filters)} LIMIT {EXACT + 1}) f"""
+    row = query(sql, {"shop": shop_id, **_params(filters)}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _conditions(filters: Sequence[Filter]) -> str:
+    return "".join(f" AND {each.condition}" for each in filters)
+
+
+def _params(filters: Sequence[Filter]) -> dict[str, Any]:
+    return {name: value for each in filters for name, value in each.params.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Candidates of one search with their evidence, one entry a product, shape (N,) each; NaN where nothing is known."""
+
+    ids: list[int]
+    product_ids: list[str]
+    text_versions: list[int]
+    vector_versions: list[int]
+    dense: NDArray[np.float64]
+    bm25: NDArray[np.float64]
+    product_reward: NDArray[np.float64]
+    product_exposure: NDArray[np.float64]
+    context_reward: NDArray[np.float64]
+    context_exposure: NDArray[np.float64]
+    near_reward: NDArray[np.float64]
+    near_exposure: NDArray[np.float64]
+    operator: NDArray[np.float64]
+    price: list[float | None]
+    released_at: list[Any]
+    near_totals: tuple[float, float]
+
+
+def candidates_read(
+    *,
+    shop_id: int,
+    snapshot: Snapshot,
+    terms: Sequence[str],
+    idf: Sequence[float],
+    vector: NDArray[np.float32] | None,
+    major: int,
+    near: Sequence[tuple[int, float]],
+    key: str | None,
+    filters: Sequence[Filter],
+    now: float,
+    options: WeightOptions = DEFAULTS,
+) -> Candidates:
+    """Retrieve the candidates and all that scoring them needs, in one statement. `near`: context ids and their weights."""
+    dense = vector is not None and snapshot.has_vectors
+    sql = candidates_sql(
+        table=embedding_table(shop_id, major) if dense else None,
+        conditions=_conditions(filters),
+        whole=snapshot.filtered <= WHOLE,
+        exact=snapshot.filtered <= EXACT,
+    )
+    found = query(
+        sql,
+        {
+            "shop": shop_id,
+            "terms": list(terms),
+            "idf": list(idf),
+            "mean_length": snapshot.mean_length,
+            "vector": None if vector is None else vector_text(vector),
+            "own": snapshot.context[0] if snapshot.context else None,
+            "near": [id_ for id_, _ in near],
+            "near_weight": [weight for _, weight in near],
+            "key": key or "",
+            "now": now,
+            "context_half_life": options.context_half_life_seconds,
+            "global_half_life": options.global_half_life_seconds,
+            **_params(filters),
+        },
+    ).fetchall()
+    columns = [list(column) for column in zip(*found, strict=True)] if found else [[] for _ in range(17)]
+    numbers = [np.array(column, dtype=np.float64) for column in columns[4:13]]
+    return Candidates(
+        ids=columns[0],
+        product_ids=columns[1],
+        text_versions=columns[2],
+        vector_versions=columns[3],
+        dense=numbers[0],
+        bm25=numbers[1],
+        product_reward=numbers[2],
+        product_exposure=numbers[3],
+        context_reward=numbers[4],
+        context_exposure=numbers[5],
+        near_reward=numbers[6],
+        near_exposure=numbers[7],
+        operator=numbers[8],
+        price=columns[13],
+        released_at=columns[14],
+        near_totals=(columns[15][0], columns[16][0]) if found else (0.0, 0.0),
+    )
+
+
+def vector_text(vector: NDArray[np.float32]) -> str:
+    return "[" + ",".join(map(repr, vector.tolist())) + "]"
+
+
+def _left(sums: str, half_life: str) -> str:
+    """Share of a decayed sum that is left at the time of the search."""
+    return f"power(2.0, -least(greatest(%(now)s - {sums}.at, 0) / %({half_life})s, 1000))"
+
+
+def candidates_sql(*, table: str | None, conditions: str, whole: bool, exact: bool) -> str:
+    """Return the statement of a search. Its text depends on few things, so that a connection prepares it once each."""
+    parts = ["SELECT id FROM lexical", "SELECT id FROM learned", "SELECT id FROM fresh"]
+    if whole:
+        parts = [f"SELECT p.id FROM catalog_product p WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL{conditions}"]
+    elif table:
+        parts.append("SELECT id FROM dense")
+    return f"""
+WITH lexical_all AS MATERIALIZED (
+  SELECT o.document_id AS id,
+         sum(q.idf * o.tf * {K1 + 1} / (o.tf + {K1} * ({1 - B} + {B} * o.length / %(mean_length)s))) AS bm25
+    FROM unnest(%(terms)s::text[], %(idf)s::double precision[]) AS q (term, idf)
+    JOIN ranking_posting o ON o.shop_id = %(shop)s AND o.term = q.term
+   GROUP BY o.document_id
+), lexical AS (
+  {_passing("lexical_all s", "s.id", conditions)} ORDER BY s.bm25 DESC, s.id LIMIT {LEXICAL}
+), evidence AS MATERIALIZED (
+  SELECT product_id,
+         sum(reward) FILTER (WHERE own) AS own_reward, sum(exposure) FILTER (WHERE own) AS own_exposure,
+         sum(reward) FILTER (WHERE NOT own) AS near_reward, sum(exposure) FILTER (WHERE NOT own) AS near_exposure
+    FROM (SELECT w.product_id, n.own,
+                 n.weight * w.reward * {_left("w", "context_half_life")} AS reward,
+                 n.weight * w.exposure * {_left("w", "context_half_life")} AS exposure
+            FROM (SELECT %(own)s::bigint AS id, 1::double precision AS weight, true AS own
+                  UNION ALL
+                  SELECT id, weight, false
+                    FROM unnest(%(near)s::bigint[], %(near_weight)s::double precision[]) AS n (id, weight)) n
+            JOIN ranking_contextweight w ON w.context_id = n.id) e
+   GROUP BY product_id
+), learned AS (
+  SELECT p.id FROM evidence e JOIN catalog_product p ON p.shop_id = %(shop)s AND p.product_id = e.product_id
+   WHERE p.retired_at IS NULL{conditions}
+   ORDER BY coalesce(e.own_reward, 0) + coalesce(e.near_reward, 0) DESC LIMIT {LEARNED}
+), fresh AS (
+  SELECT p.id FROM catalog_product p WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL{conditions}
+   ORDER BY p.id DESC LIMIT {FRESH}
+), {_dense(table, conditions, exact=exact)} candidate AS ({" UNION ".join(parts)})
+SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_version, 0)" if table else "0"},
+       {"-(v.vector <#> %(vector)s::vector)" if table else "NULL::double precision"},
+       coalesce(x.bm25, 0),
+       coalesce(g.reward * {_left("g", "global_half_life")}, 0), coalesce(g.exposure * {_left("g", "global_half_life")}, 0),
+       coalesce(e.own_reward, 0), coalesce(e.own_exposure, 0), coalesce(e.near_reward, 0), coalesce(e.near_exposure, 0),
+       coalesce(r.weight, 1), p.price, p.released_at,
+       (SELECT coalesce(sum(near_reward), 0) FROM evidence), (SELECT coalesce(sum(near_exposure), 0) FROM evidence)
+  FROM candidate c JOIN catalog_product p ON p.id = c.id JOIN ranking_document d ON d.id = c.id
+  LEFT JOIN lexical_all x ON x.id = c.id
+  LEFT JOIN ranking_productweight g ON g.shop_id = %(shop)s AND g.product_id = p.product_id
+  LEFT JOIN evidence e ON e.product_id = p.product_id
+  LEFT JOIN ({_OPERATOR}) r ON r.product_id = p.product_id
+  {f"LEFT JOIN {table} v ON v.document_id = c.id" if table else ""}"""
+
+
+# of a product's weights the newest counts, for this query before that for every query; one that ended counts no more
+_OPERATOR = """
+  SELECT DISTINCT ON (product_id) product_id, weight
+    FROM (SELECT DISTINCT ON (product_id, context_key) product_id, context_key, weight, until
+            FROM ranking_operatorweight WHERE shop_id = %(shop)s AND context_key IN ('', %(key)s)
+           ORDER BY product_id, context_key, position DESC) newest
+   WHERE until IS NULL OR until > %(now)s
+   ORDER BY product_id, context_key DESC"""
+
+
+def _passing(source: str, id_: str, conditions: str) -> str:
+    """Select the ids of a source that belong to products that live and pass the filters."""
+    return f"""SELECT p.id FROM {source} JOIN catalog_product p ON p.id = {id_}
+               WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL{conditions}"""
+
+
+def _dense(table: str | None, conditions: str, *, exact: bool) -> str:
+    if table is None:
+        return ""
+    # adding 0 keeps the planner from the HNSW index where a scan is exact and affordable
+    distance = "(v.vector <#> %(vector)s::vector)" + (" + 0" if exact else "")
+    return f"""dense AS (
+  {_passing(f"{table} v", "v.document_id", conditions)} ORDER BY {distance} LIMIT {DENSE}
+),"""

@@ -1,0 +1,138 @@
+"""Shapes of ranking's answers and parameters, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from pydantic import BaseModel, Field
+
+from ranking.filters import FACETS, SORTS
+from ranking.inputs import WeightIn
+
+
+class RankingBlock(BaseModel):
+    token: str
+    version: str = Field(examples=["3.14@90211"])
+    model: str
+    as_of_position: int
+    age_seconds: float
+    strategy: str
+
+
+class WeightFactors(BaseModel):
+    global_: float = Field(alias="global")
+    query: float
+    operator: float
+
+
+class Explanation(BaseModel):
+    dense: float | None
+    lexical: float
+    weight: WeightFactors
+    events: float
+    basis: str
+
+
+class Item(BaseModel):
+    product_id: str
+    rank: int
+    score: float
+    relevance: float
+    weight: float
+    description_version: int
+    vector_version: int | None
+    title: str
+    brand: str | None
+    category: list[str]
+    price: float | None
+    currency: str | None
+    in_stock: bool
+    image_url: str | None
+    explanation: Explanation | None = None
+
+
+class FacetValue(BaseModel):
+    value: str
+    count: int
+
+
+class Answer(BaseModel):
+    ranking: RankingBlock
+    items: list[Item]
+    facets: dict[str, list[FacetValue]]
+    total: int
+    corrected_query: str | None
+
+
+class TokenIn(BaseModel):
+    token: str
+
+
+class WeightsIn(BaseModel):
+    weights: list[WeightIn] = Field(max_length=1000)
+
+
+class Rejection(BaseModel):
+    index: int
+    code: str
+    field: str | None
+    detail: str
+
+
+class BatchAnswer(BaseModel):
+    accepted: int
+    duplicates: int
+    rejected: list[Rejection]
+    receipt: str | None
+
+
+class WeightOut(BaseModel):
+    global_: float = Field(alias="global")
+    query: float
+    operator: float
+    weight: float
+    evidence: dict[str, float]
+
+
+class ModelOut(BaseModel):
+    version: str
+    parent: str | None
+    from_position: int
+    to_position: int
+    artefact: str
+    metrics: dict[str, Any]
+    epsilon: float | None
+    state: str
+    reason: str | None
+
+
+class ModelsOut(BaseModel):
+    serving: str | None
+    versions: list[ModelOut]
+
+
+class ServingOut(BaseModel):
+    serving: str
+
+
+def _parameter(name: str, text: str, type_: Any = OpenApiTypes.STR, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name=name, description=text, type=type_, location=OpenApiParameter.QUERY, **more)
+
+
+SEARCH = [
+    _parameter("q", "What the shopper typed, up to 1,000 characters.", required=True),
+    _parameter("k", "How many items, 1 to 100; 20 when absent.", OpenApiTypes.INT),
+    _parameter("offset", "How many to skip, 0 to 1,000.", OpenApiTypes.INT),
+    _parameter("shopper_id", "The shop's id of the shopper; with a public key it needs shopper_signature."),
+    _parameter("shopper_signature", "HMAC-SHA256 of shopper_id in hex, made by the shop's server."),
+    _parameter("filter", "field:value, for example brand:HP, price:10..50, attributes.colour:Black.", many=True),
+    _parameter("facets", f"Comma separated: {', '.join(FACETS)}."),
+    _parameter("sort", "Relevance when absent; other orders list what is relevant enough.", enum=SORTS),
+    _parameter("explain", "1: say of each item why it stands there.", enum=["0", "1"]),
+]
+WEIGHTS = [
+    _parameter("product_id", "Which product.", required=True),
+    _parameter("query", "For which query; without it, the factors that count for every query."),
+]

@@ -1,0 +1,119 @@
+"""Reads of ranking for operators: the factors of a product's weight, the model versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eventlog.database import query as run
+from eventlog.errors import FreshetError
+from feedback.contexts import query_context
+from ranking.registry import model_versions
+from ranking.serving import SearchRequest, rank
+from ranking.towers import query_vectors, serving
+from ranking.weights import DEFAULTS, Evidence, ShopEvidence, decayed, no_evidence, weights
+
+_PRODUCT = """
+SELECT coalesce(w.reward, 0), coalesce(w.exposure, 0), coalesce(w.at, 0), s.reward, s.exposure, s.at,
+       coalesce((SELECT documents FROM ranking_lexicon WHERE shop_id = %(shop)s), 0),
+       coalesce((SELECT o.weight FROM (SELECT weight, until FROM ranking_operatorweight
+                                        WHERE shop_id = %(shop)s AND product_id = %(product)s AND context_key = ''
+                                        ORDER BY position DESC LIMIT 1) o WHERE o.until IS NULL OR o.until > %(now)s), 1)
+  FROM (VALUES (1)) one
+  LEFT JOIN ranking_productweight w ON w.shop_id = %(shop)s AND w.product_id = %(product)s
+  LEFT JOIN ranking_shopweight s ON s.shop_id = %(shop)s"""
+
+
+class ProductNotRanked(FreshetError):
+    """This product is not among the candidates of this query: it is unknown, retired, or nothing finds it."""
+
+    code = "product_not_ranked"
+    status = 404
+
+
+class ProductIdMissing(FreshetError):
+    """Say which product: product_id."""
+
+    code = "missing_field"
+
+
+def weights_answer(*, shop_id: int, product_id: str, query: str | None, now: float) -> dict[str, Any]:
+    """The three factors of a product's weight, for a query or for all, and the evidence they come from."""
+    if not product_id or "\0" in product_id:
+        raise ProductIdMissing(field="product_id")
+    if query is not None:
+        return _in_query(shop_id, product_id, query, now)
+    return _everywhere(shop_id, product_id, now)
+
+
+def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
+    found = run(_PRODUCT, {"shop": shop_id, "product": product_id, "now": now}).fetchone()
+    assert found is not None
+    reward, exposure, at, shop_reward, shop_exposure, shop_at, products, operator = found
+    half_life = DEFAULTS.global_half_life_seconds
+    shop = ShopEvidence(
+        reward=float(decayed(shop_reward or 0.0, shop_at or now, now, half_life)),
+        exposure=float(decayed(shop_exposure or 0.0, shop_at or now, now, half_life)),
+        products=products,
+    )
+    none = no_evidence(1)
+    evidence = Evidence(
+        product_reward=np.array([decayed(reward, at, now, half_life)]),
+        product_exposure=np.array([decayed(exposure, at, now, half_life)]),
+        context_reward=none.context_reward,
+        context_exposure=none.context_exposure,
+        near_reward=none.near_reward,
+        near_exposure=none.near_exposure,
+        operator=np.array([operator]),
+        shop=shop,
+    )
+    return _answer(weights(relevance=np.ones(1), evidence=evidence), evidence, 0)
+
+
+def _in_query(shop_id: int, product_id: str, text: str, now: float) -> dict[str, Any]:
+    request = SearchRequest(shop_id=shop_id, q=text, now=now)
+    model = serving.model(shop_id)
+    ranked = rank(request, query_context(text), model, query_vectors.get(model, text))
+    if product_id not in ranked.candidates.product_ids:
+        raise ProductNotRanked(field="product_id")
+    return _answer(ranked.scores.weights, ranked.evidence, ranked.candidates.product_ids.index(product_id))
+
+
+def _answer(of: Any, evidence: Evidence, i: int) -> dict[str, Any]:
+    return {
+        "global": float(of.global_[i]),
+        "query": float(of.query[i]),
+        "operator": float(of.operator[i]),
+        "weight": float(of.weight[i]),
+        "evidence": {
+            "product_reward": float(evidence.product_reward[i]),
+            "product_exposure": float(evidence.product_exposure[i]),
+            "query_reward": float(evidence.context_reward[i]),
+            "query_exposure": float(evidence.context_exposure[i]),
+            "near_reward": float(evidence.near_reward[i]),
+            "near_exposure": float(evidence.near_exposure[i]),
+        },
+    }
+
+
+def models_answer(*, shop_id: int) -> dict[str, Any]:
+    """Every model version as `GET /v1/models` shows it; `epsilon` is null while nothing is trained with privacy noise."""
+    versions = model_versions(shop_id=shop_id)
+    return {
+        "serving": next((each.version for each in versions if each.state == "serving"), None),
+        "versions": [
+            {
+                "version": each.version,
+                "parent": each.parent,
+                "from_position": each.from_position,
+                "to_position": each.to_position,
+                "artefact": each.artefact,
+                "metrics": each.metrics,
+                "epsilon": each.metrics.get("epsilon"),
+                "state": each.state,
+                "reason": each.reason,
+            }
+            for each in versions
+        ],
+    }

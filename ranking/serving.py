@@ -1,0 +1,247 @@
+"""search(), to be read top to bottom: encode, retrieve, score, order, answer. Nothing is written on this path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventlog.database import snapshot
+from feedback.contexts import Context, query_context
+from feedback.ranking_token import RankingToken, token_sign
+from ranking.display import products_display
+from ranking.facets import facets_count
+from ranking.filters import Facet, Filter, Sort
+from ranking.lexical import idf
+from ranking.neighbours import neighbours_find
+from ranking.query_text import QueryText, query_correct, query_read
+from ranking.retrieval import Candidates, Snapshot, candidates_read, snapshot_read, term_documents
+from ranking.scoring import Scores, score
+from ranking.towers import Model, query_vectors, serving
+from ranking.weights import DEFAULTS, Evidence, ShopEvidence, decayed, neighbour_weight
+
+# sorted by price or date, a product must be about this relevant, compared with the best, to be listed at all
+SORTED_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """A search as it was asked; `filter_texts` go into the token as they were written."""
+
+    shop_id: int
+    q: str
+    k: int = 20
+    offset: int = 0
+    filters: Sequence[Filter] = ()
+    filter_texts: Sequence[str] = ()
+    facets: Sequence[Facet] = ()
+    sort: Sort = "relevance"
+    explain: bool = False
+    now: float = 0.0  # seconds since 1970: decay and end dates count from it
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Scored candidates and all that they were scored from."""
+
+    model: Model
+    snapshot: Snapshot
+    text: QueryText
+    near: list[tuple[int, float]]
+    candidates: Candidates
+    evidence: Evidence
+    scores: Scores
+    order: NDArray[np.int64]
+
+
+def search(request: SearchRequest) -> dict[str, Any]:
+    """Answer a search as `GET /v1/search` does: ranking, items, facets, total, corrected_query."""
+    context = query_context(request.q)
+    model = serving.model(request.shop_id)
+    vector = query_vectors.get(model, request.q)
+    with snapshot():
+        ranked = rank(request, context, model, vector)
+        page = ranked.order[request.offset : request.offset + request.k]
+        token = token_sign(token_of(request, context, ranked, page))
+        display = products_display([ranked.candidates.ids[i] for i in page])
+        facets = facets_count(ranked.candidates.ids, request.facets) if request.facets else {}
+    return {
+        "ranking": ranking_block(ranked, token),
+        "items": [item(ranked, int(i), rank_, display, explain=request.explain)
+                  for rank_, i in enumerate(page, start=request.offset + 1)],
+        "facets": facets,
+        "total": len(ranked.order),
+        "corrected_query": ranked.text.corrected,
+    }  # fmt: skip
+
+
+def rank(request: SearchRequest, context: Context | None, model: Model, vector: NDArray[np.float32]) -> Ranked:
+    """Retrieve, score and order the candidates of a search, inside the caller's snapshot."""
+    shop_id, key = request.shop_id, context.key if context else None
+    text = query_read(shop_id=shop_id, text=request.q)
+    seen = snapshot_read(
+        shop_id=shop_id, kind="query", key=key, terms=text.terms, major=model.major, filters=request.filters
+    )
+    corrected = query_correct(shop_id=shop_id, text=request.q, query=text, documents=seen.term_documents)
+    if corrected is not text:
+        text, seen = corrected, replace(seen, term_documents=term_documents(shop_id, corrected.terms))
+    near = near_contexts(request, seen, key, model)
+    idfs = [idf(max(documents, 0), seen.published_documents) for documents in seen.term_documents]
+    candidates = candidates_read(
+        shop_id=shop_id,
+        snapshot=seen,
+        terms=text.terms,
+        idf=idfs,
+        vector=vector,
+        major=model.major,
+        near=[(id_, float(neighbour_weight(similarity))) for id_, similarity in near],
+        key=key,
+        filters=request.filters,
+        now=request.now,
+    )
+    evidence = evidence_of(candidates, seen, request.now)
+    scores = score(
+        dense=candidates.dense,
+        bm25=candidates.bm25,
+        idf=text.largest(idfs),
+        head=model.head,
+        kind="query",
+        evidence=evidence,
+    )
+    order = ordered(candidates, scores, request.sort)
+    return Ranked(model, seen, text, near, candidates, evidence, scores, order)
+
+
+def near_contexts(request: SearchRequest, seen: Snapshot, key: str | None, model: Model) -> list[tuple[int, float]]:
+    """Near contexts that lend evidence: joined where they are known, searched for where the query is new."""
+    if key is None:
+        return []
+    if seen.context is not None and seen.context[4]:
+        return seen.neighbours
+    return neighbours_find(shop_id=request.shop_id, key=key, model=model)
+
+
+def evidence_of(candidates: Candidates, seen: Snapshot, now: float) -> Evidence:
+    """Gather the evidence of a search, decayed to its time."""
+    reward, exposure, at = seen.shop or (0.0, 0.0, now)
+    own_reward, own_exposure, own_at = seen.context[1:4] if seen.context else (0.0, 0.0, now)
+    return Evidence(
+        product_reward=candidates.product_reward,
+        product_exposure=candidates.product_exposure,
+        context_reward=candidates.context_reward,
+        context_exposure=candidates.context_exposure,
+        near_reward=candidates.near_reward,
+        near_exposure=candidates.near_exposure,
+        operator=candidates.operator,
+        context_reward_total=float(decayed(own_reward, own_at, now, DEFAULTS.context_half_life_seconds)),
+        context_exposure_total=float(decayed(own_exposure, own_at, now, DEFAULTS.context_half_life_seconds)),
+        near_reward_total=candidates.near_totals[0],
+        near_exposure_total=candidates.near_totals[1],
+        shop=ShopEvidence(
+            reward=float(decayed(reward, at, now, DEFAULTS.global_half_life_seconds)),
+            exposure=float(decayed(exposure, at, now, DEFAULTS.global_half_life_seconds)),
+            products=seen.documents,
+        ),
+    )
+
+
+def ordered(candidates: Candidates, scores: Scores, sort: Sort) -> NDArray[np.int64]:
+    """Indices of the candidates, best first; ties by product_id. Other sorts list only what is relevant enough."""
+    by_id = sorted(range(len(candidates.ids)), key=candidates.product_ids.__getitem__)
+    order = np.array(by_id, dtype=np.int64)
+    if sort == "relevance" or not by_id:
+        return order[np.argsort(-scores.score[order], kind="stable")]
+    relevant = order[scores.relevance[order] >= SORTED_SHARE * scores.relevance.max()]
+    if sort == "newest":
+        keys = [-released.timestamp() if released else np.inf for released in candidates.released_at]
+    else:
+        sign = 1.0 if sort == "price" else -1.0
+        keys = [sign * price if price is not None else np.inf for price in candidates.price]
+    return relevant[np.argsort(np.array(keys)[relevant], kind="stable")]
+
+
+def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, page: NDArray[np.int64]) -> RankingToken:
+    """Fill the token: what the log needs to know of this answer, and all that is needed to make it again."""
+    candidates, evidence = ranked.candidates, ranked.evidence
+    stale = {
+        f"v{candidates.ids[i]}": float(candidates.vector_versions[i])
+        for i in page
+        if candidates.vector_versions[i] != candidates.text_versions[i]
+    }
+    return RankingToken(
+        shop_id=request.shop_id,
+        context_kind="query",
+        context_key=context.key if context else None,
+        query=request.q,
+        terms=ranked.text.groups,
+        filters=tuple(request.filter_texts),
+        sort=request.sort,
+        offset=request.offset,
+        k=request.k,
+        now=request.now,
+        model=ranked.model.version,
+        positions=ranked.snapshot.positions,
+        arm="search",
+        items=tuple((candidates.ids[i], candidates.text_versions[i]) for i in page),
+        neighbours=tuple(ranked.near),
+        scalars={
+            "normaliser": ranked.scores.weights.normaliser,
+            "shop_reward": evidence.shop.reward,
+            "shop_exposure": evidence.shop.exposure,
+            "products": float(evidence.shop.products),
+            "own_reward": evidence.context_reward_total,
+            "own_exposure": evidence.context_exposure_total,
+            "near_reward": evidence.near_reward_total,
+            "near_exposure": evidence.near_exposure_total,
+            **stale,
+        },
+    )
+
+
+def ranking_block(ranked: Ranked, token: str) -> dict[str, Any]:
+    """The part of an answer that says what it was made from."""
+    position = ranked.snapshot.as_of_position
+    return {
+        "token": token,
+        "version": f"{ranked.model.version}@{position}",
+        "model": ranked.model.version,
+        "as_of_position": position,
+        "age_seconds": round(max(ranked.snapshot.age_seconds, 0.0), 6),
+        "strategy": "search",
+    }
+
+
+def item(ranked: Ranked, i: int, rank_: int, display: dict[int, dict[str, Any]], *, explain: bool) -> dict[str, Any]:
+    """One item of an answer; `score` is exactly `relevance × weight`."""
+    candidates, scores = ranked.candidates, ranked.scores
+    answer = {
+        "product_id": candidates.product_ids[i],
+        "rank": rank_,
+        "score": float(scores.score[i]),
+        "relevance": float(scores.relevance[i]),
+        "weight": float(scores.weights.weight[i]),
+        **display[candidates.ids[i]],
+        "vector_version": candidates.vector_versions[i] or None,
+    }
+    if explain:
+        answer["explanation"] = explanation(scores, ranked.evidence, i)
+    return answer
+
+
+def explanation(scores: Scores, evidence: Evidence, i: int) -> dict[str, Any]:
+    """Why a product stands where it stands: the two kinds of relevance, the three factors of its weight, and on what basis."""
+    dense = float(scores.dense[i])
+    return {
+        "dense": None if np.isnan(dense) else dense,
+        "lexical": float(scores.lexical[i]),
+        "weight": {
+            "global": float(scores.weights.global_[i]),
+            "query": float(scores.weights.query[i]),
+            "operator": float(scores.weights.operator[i]),
+        },
+        "events": round(float(evidence.context_reward[i] + evidence.context_exposure[i]), 3),
+        "basis": scores.weights.basis,
+    }

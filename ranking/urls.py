@@ -1,0 +1,13 @@
+from django.urls import path
+
+from ranking import apis
+
+urlpatterns = [
+    path("search", apis.SearchApi.as_view()),
+    path("rankings", apis.RankingsApi.as_view()),
+    path("rankings/<str:token>", apis.RankingApi.as_view()),
+    path("weights", apis.WeightsApi.as_view()),
+    path("models", apis.ModelsApi.as_view()),
+    path("models/rollback", apis.RollbackApi.as_view()),
+    path("models/<str:version>/promote", apis.PromoteApi.as_view()),
+]

@@ -1,0 +1,270 @@
+"""Making an old answer again: exactly its items, scored as of the positions of the log that it was made from.
+
+Retrieval is not repeated (an HNSW index built anew finds other neighbours). Feedback is read from its insert-only facts,
+descriptions and vectors by their versions, statistics from their publications; what only retrieval knew, the normalisers
+over all candidates, is in the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from eventlog.database import rows
+from feedback.ranking_token import RankingToken, token_read
+from ranking.lexical import document_terms, idf, saturate
+from ranking.query_text import QueryText
+from ranking.scoring import Scores, score
+from ranking.serving import explanation
+from ranking.towers import Model, model_at, query_vectors
+from ranking.weights import DEFAULTS, Evidence, ShopEvidence, neighbour_weight
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class OldItem:
+    """A served product as it was described then."""
+
+    id: int
+    product_id: str
+    version: int
+    vector_version: int
+    content: dict[str, Any]
+
+
+def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
+    """Make the answer of a token again: the same items, order and scores (to 1e-4). It may take a while. Raises BadToken."""
+    read = token_read(token, shop_id)
+    model = model_at(shop_id, read.model)
+    items = _items(read)
+    idfs = _idfs(read)
+    evidence = _evidence(read, items)
+    scores = score(
+        dense=_dense(read, items, model),
+        bm25=_bm25(read, items, idfs),
+        idf=QueryText(read.terms).largest(idfs),
+        head=model.head,
+        kind="query",
+        evidence=evidence,
+        normaliser=read.scalars["normaliser"],
+    )
+    return {
+        "ranking": {
+            "token": token,
+            "version": f"{read.model}@{read.as_of_position}",
+            "model": read.model,
+            "as_of_position": read.as_of_position,
+            "age_seconds": 0.0,
+            "strategy": read.arm or "search",
+        },
+        "items": _answered(read, items, scores, evidence),
+        "facets": {},
+        "total": len(items),
+        "corrected_query": None,
+    }
+
+
+def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
+    order = range(len(items))
+    if read.sort == "relevance":
+        order = sorted(order, key=lambda i: (-scores.score[i], items[i].product_id))  # type: ignore[assignment]
+    return [
+        {
+            "product_id": items[i].product_id,
+            "rank": rank,
+            "score": float(scores.score[i]),
+            "relevance": float(scores.relevance[i]),
+            "weight": float(scores.weights.weight[i]),
+            "title": items[i].content["title"],
+            "brand": items[i].content.get("brand"),
+            "category": list(items[i].content.get("category") or []),
+            "price": None,
+            "currency": None,
+            "in_stock": True,
+            "image_url": items[i].content.get("image_url"),
+            "description_version": items[i].version,
+            "vector_version": items[i].vector_version or None,
+            "explanation": explanation(scores, evidence, i),
+        }
+        for rank, i in enumerate(order, start=read.offset + 1)
+    ]
+
+
+def _items(read: RankingToken) -> list[OldItem]:
+    found = {
+        id_: (product_id, version, orjson.loads(content))
+        for id_, product_id, version, content in rows(
+            """SELECT g.id, d.product_id, c.version, c.content
+                 FROM unnest(%s::bigint[], %s::integer[]) AS g (id, version)
+                 JOIN ranking_document d ON d.id = g.id AND d.shop_id = %s
+                 JOIN catalog_descriptionversion c
+                   ON c.shop_id = d.shop_id AND c.product_id = d.product_id AND c.version = g.version""",
+            [[id_ for id_, _ in read.items], [version for _, version in read.items], read.shop_id],
+        )
+    }
+    return [
+        OldItem(id_, found[id_][0], version, int(read.scalars.get(f"v{id_}", version)), found[id_][2])
+        for id_, version in read.items
+    ]
+
+
+def _dense(read: RankingToken, items: Sequence[OldItem], model: Model) -> Floats:
+    """Cosines with the vectors of the versions that were compared then, (N,); NaN where there was none."""
+    stored = rows(
+        """SELECT v.product_id, w.vector::text FROM unnest(%s::text[], %s::integer[]) AS g (product_id, version)
+             JOIN ranking_descriptionvector v
+               ON v.shop_id = %s AND v.product_id = g.product_id AND v.description_version = g.version AND v.major = %s
+             JOIN ranking_vector w ON w.hash = v.hash""",
+        [[item.product_id for item in items], [item.vector_version for item in items], read.shop_id, model.major],
+    )
+    vectors = {product_id: np.array(orjson.loads(text), dtype=np.float64) for product_id, text in stored}
+    query = query_vectors.get(model, read.query or "").astype(np.float64)
+    cosines = [vectors[item.product_id] @ query if item.product_id in vectors else np.nan for item in items]
+    return np.array(cosines, dtype=np.float64)
+
+
+_DOCUMENTS = """
+SELECT coalesce((SELECT t.documents FROM ranking_termpublication t
+                  WHERE t.shop_id = %s AND t.term = q.term AND t.position <= %s ORDER BY t.position DESC LIMIT 1), 0)
+  FROM unnest(%s::text[]) WITH ORDINALITY AS q (term, n) ORDER BY q.n"""
+_PUBLICATION = """
+SELECT documents, mean_length FROM ranking_publication
+ WHERE shop_id = %s AND position <= %s ORDER BY position DESC LIMIT 1"""
+UNPUBLISHED = (0, 20.0)  # documents and mean length before the first publication; snapshot_read says the same
+
+
+def _publication(read: RankingToken) -> tuple[int, float]:
+    found = rows(_PUBLICATION, [read.shop_id, read.positions.get("postings", 0)])
+    return (found[0][0], found[0][1]) if found else UNPUBLISHED
+
+
+def _idfs(read: RankingToken) -> list[float]:
+    documents, _ = _publication(read)
+    counts = rows(_DOCUMENTS, [read.shop_id, read.positions.get("postings", 0), QueryText(read.terms).terms])
+    return [idf(count, documents) for (count,) in counts]
+
+
+def _bm25(read: RankingToken, items: Sequence[OldItem], idfs: Sequence[float]) -> Floats:
+    _, mean_length = _publication(read)
+    weight = dict(zip(QueryText(read.terms).terms, idfs, strict=True))
+    sums = []
+    for item in items:
+        frequencies, length = document_terms(item.content)
+        sums.append(
+            sum(
+                idf_ * saturate(frequencies[term], length, mean_length)
+                for term, idf_ in weight.items()
+                if term in frequencies
+            )
+        )
+    return np.array(sums, dtype=np.float64)
+
+
+# rewards and exposures of products, in some contexts or in all, up to a position, decayed to a moment
+_FACTS = """
+WITH fact AS (
+  SELECT i.context_key, i.product_id, v.value AS reward, 0::double precision AS exposure, i.at
+    FROM feedback_interaction i
+    JOIN unnest(%(kinds)s::text[], %(values)s::double precision[]) AS v (kind, value) ON v.kind = i.kind
+   WHERE i.shop_id = %(shop)s AND i.position <= %(position)s AND i.product_id = ANY(%(products)s::text[])
+     AND (%(keys)s::text[] IS NULL OR (i.context_kind = 'query' AND i.context_key = ANY(%(keys)s::text[])))
+  UNION ALL
+  SELECT m.context_key, s.product_id, 0, 1 / log(2::numeric, (m.first_rank + s.n)::numeric)::double precision, m.at
+    FROM feedback_impression m CROSS JOIN LATERAL unnest(m.items) WITH ORDINALITY AS s (product_id, n)
+   WHERE m.shop_id = %(shop)s AND m.position <= %(position)s AND m.items && %(products)s::text[]
+     AND s.product_id = ANY(%(products)s::text[])
+     AND (%(keys)s::text[] IS NULL OR (m.context_kind = 'query' AND m.context_key = ANY(%(keys)s::text[])))
+), left_of AS (
+  SELECT *, power(2.0, -least(greatest(%(now)s - extract(epoch FROM at)::double precision, 0) / %(half_life)s, 1000)) AS share
+    FROM fact
+)
+SELECT {group} product_id, sum(reward * share), sum(exposure * share) FROM left_of GROUP BY {by}"""
+
+
+def _facts(
+    read: RankingToken, items: Sequence[OldItem], keys: Sequence[str] | None, half_life: float
+) -> list[tuple[Any, ...]]:
+    sql = _FACTS.format(
+        group="context_key," if keys is not None else "",
+        by="context_key, product_id" if keys is not None else "product_id",
+    )
+    params = {
+        "kinds": list(DEFAULTS.values),
+        "values": list(DEFAULTS.values.values()),
+        "shop": read.shop_id,
+        "position": read.positions.get("weights", 0),
+        "products": [item.product_id for item in items],
+        "keys": None if keys is None else list(keys),
+        "now": read.now,
+        "half_life": half_life,
+    }
+    return rows(sql, params)
+
+
+def _evidence(read: RankingToken, items: Sequence[OldItem]) -> Evidence:
+    products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
+    near = _near_keys(read)
+    keys = [*near, *([read.context_key] if read.context_key else [])]
+    contexts = _facts(read, items, keys, DEFAULTS.context_half_life_seconds) if keys else []
+    own = {product: (reward, exposure) for key, product, reward, exposure in contexts if key == read.context_key}
+    lent: dict[str, list[float]] = {}
+    for key, product, reward, exposure in contexts:
+        if key in near:
+            sums = lent.setdefault(product, [0.0, 0.0])
+            sums[0] += near[key] * reward
+            sums[1] += near[key] * exposure
+
+    def column(of: Mapping[str, Sequence[float]], part: int) -> Floats:
+        return np.array([of.get(item.product_id, (0.0, 0.0))[part] for item in items], dtype=np.float64)
+
+    scalars = read.scalars
+    return Evidence(
+        product_reward=column(products, 0),
+        product_exposure=column(products, 1),
+        context_reward=column(own, 0),
+        context_exposure=column(own, 1),
+        near_reward=column(lent, 0),
+        near_exposure=column(lent, 1),
+        operator=_operator(read, items),
+        context_reward_total=scalars["own_reward"],
+        context_exposure_total=scalars["own_exposure"],
+        near_reward_total=scalars["near_reward"],
+        near_exposure_total=scalars["near_exposure"],
+        shop=ShopEvidence(
+            reward=scalars["shop_reward"], exposure=scalars["shop_exposure"], products=int(scalars["products"])
+        ),
+    )
+
+
+def _near_keys(read: RankingToken) -> dict[str, float]:
+    """Keys of the near contexts of that time with the share of evidence that each lent."""
+    similarity = dict(read.neighbours)
+    found = rows("SELECT id, key FROM ranking_context WHERE id = ANY(%s::bigint[])", [list(similarity)])
+    return {key: float(neighbour_weight(similarity[id_])) for id_, key in found}
+
+
+def _operator(read: RankingToken, items: Sequence[OldItem]) -> Floats:
+    found = dict(
+        rows(
+            """SELECT DISTINCT ON (product_id) product_id, weight
+                 FROM (SELECT DISTINCT ON (product_id, context_key) product_id, context_key, weight, until
+                         FROM ranking_operatorweight
+                        WHERE shop_id = %s AND context_key IN ('', %s) AND position <= %s AND product_id = ANY(%s::text[])
+                        ORDER BY product_id, context_key, position DESC) newest
+                WHERE until IS NULL OR until > %s ORDER BY product_id, context_key DESC""",
+            [
+                read.shop_id,
+                read.context_key or "",
+                read.positions.get("weights", 0),
+                [item.product_id for item in items],
+                read.now,
+            ],
+        )
+    )
+    return np.array([found.get(item.product_id, 1.0) for item in items], dtype=np.float64)
