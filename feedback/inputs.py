@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
+from eventlog.rejections import Rejection, rejection_of
 from feedback.events import INTERACTION_KINDS, InteractionKind
 
 MAX_ITEMS = 200  # products of one impression; an answer has at most 100
@@ -19,24 +20,6 @@ MAX_QUERY = 1_000
 MAX_RANK = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_NUL = r"^[^\x00]*$"  # the one character that PostgreSQL cannot hold
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why one item of a batch was not taken."""
-
-    index: int
-    code: str
-    field: str | None
-    detail: str
-
-
-class Refused(Exception):
-    """An item cannot be taken: caught in this app, and answered with a Refusal."""
-
-    def __init__(self, code: str, field: str | None, detail: str) -> None:
-        super().__init__(detail)
-        self.code, self.field, self.detail = code, field, detail
 
 
 def _moment(value: object) -> datetime:
@@ -47,9 +30,11 @@ def _moment(value: object) -> datetime:
             if (given := datetime.fromisoformat(value)).tzinfo:
                 moment = given.astimezone(UTC)
     if moment is None:
-        raise PydanticCustomError("time", "This should be a time with its zone, ISO 8601, such as 2026-11-23T10:00:00Z")
+        raise PydanticCustomError(
+            "bad_time", "This should be a time with its zone, ISO 8601, such as 2026-11-23T10:00:00Z"
+        )
     if moment < _EPOCH:
-        raise PydanticCustomError("time", "A time before 1970 cannot be kept")
+        raise PydanticCustomError("bad_time", "A time before 1970 cannot be kept")
     return moment
 
 
@@ -100,65 +85,42 @@ KINDS: tuple[str, ...] = ("impression", *INTERACTION_KINDS)
 _MODELS: Mapping[str, type[EventIn]] = {"impression": ImpressionIn} | dict.fromkeys(INTERACTION_KINDS, InteractionIn)
 
 
-def event_check(item: object) -> EventIn:
-    """Check one item of a batch. Raises Refused."""
+def event_check(item: object, *, index: int) -> EventIn | Rejection:
+    """Check one item of a batch; return it, or why it is refused."""
     if not isinstance(item, dict):
-        raise Refused(
-            "not_an_object", None, 'An event is a JSON object, such as {"event_id": ..., "kind": "click", ...}.'
-        )
+        detail = 'An event is a JSON object, such as {"event_id": ..., "kind": "click", ...}.'
+        return Rejection(index=index, code="not_an_object", field=None, detail=detail)
     kind = item.get("kind")
     model = _MODELS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        raise _kind_refused(kind)
+        return _kind_refused(kind, index)
     try:
         return model.model_validate(item)
     except ValidationError as error:
-        raise _refused(error.errors(include_url=False, include_input=False), model) from None
+        return _in_own_words(rejection_of(error, model=model, index=index))
 
 
-def _kind_refused(kind: object) -> Refused:
-    if kind is None:
-        return Refused("missing_field", "kind", f"An event needs a kind: {', '.join(KINDS)}.")
-    near = _nearest(kind, KINDS) if isinstance(kind, str) else ""
-    return Refused("bad_kind", "kind", f"The kind must be one of {', '.join(KINDS)}.{near}")
+def _kind_refused(kind: object, index: int) -> Rejection:
+    code = "missing_field" if kind is None else "bad_kind"
+    near = get_close_matches(kind[:60], KINDS, n=1) if isinstance(kind, str) else []
+    detail = f"The kind must be one of {', '.join(KINDS)}" + (f"; did you mean {near[0]!r}?" if near else ".")
+    return Rejection(index=index, code=code, field="kind", detail=detail)
 
 
-_CODES = {
-    "missing": "missing_field",
-    "too_long": "too_many_items",
-    "too_short": "missing_field",
-    "string_too_long": "too_long",
-    "string_too_short": "empty",
-    "string_pattern_mismatch": "bad_text",
-    "string_unicode": "bad_text",
-    "time": "bad_time",
+# codes that say more than the common ones, by field and common code; None: any code but these two
+_OWN_CODES = {
+    ("rank", None): "bad_rank",
+    ("occurred_at", None): "bad_time",
+    ("items", "too_long"): "too_many_items",
+    ("query", "too_long"): "query_too_long",
 }
-_DETAILS = {
-    "missing": "This field is required.",
-    "too_short": "At least one product must have been shown.",
-    "string_pattern_mismatch": "The character NUL (U+0000) cannot be kept; leave it out.",
-    "string_unicode": "This holds half of a surrogate pair, which is no character.",
-}
+_PLAIN = {"missing_field", "unknown_field"}
 
 
-def _refused(errors: list[ErrorDetails], model: type[BaseModel]) -> Refused:
-    """Translate pydantic's first finding; a misspelt name goes first, since it explains the missing one."""
-    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
-    kind, location = first["type"], first["loc"] or ("",)  # a name that is no text has no place
-    name, field = _printable(str(location[0])), _printable(".".join(str(part) for part in location))
-    if kind == "extra_forbidden":
-        return Refused(
-            "unknown_field", name, f"An event of this kind has no field {name}.{_nearest(name, model.model_fields)}"
-        )
-    code = "query_too_long" if (kind, name) == ("string_too_long", "query") else _CODES.get(kind, f"bad_{name}")
-    return Refused(code, field or None, _DETAILS.get(kind) or f"{first['msg']}.")
-
-
-def _nearest(name: str, known: Any) -> str:
-    near = get_close_matches(name[:60], list(known), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]}?" if near else ""
-
-
-def _printable(name: str) -> str:
-    """A sender's name for a field, fit to be sent back."""
-    return name[:80].encode(errors="replace").decode()
+def _in_own_words(found: Rejection) -> Rejection:
+    if found.code == "bad_format":  # the one pattern there is: _NO_NUL
+        return replace(found, code="bad_text", detail="The character NUL (U+0000) cannot be kept; leave it out.")
+    if found.code in _PLAIN or found.field is None:
+        return found
+    code = _OWN_CODES.get((found.field, found.code)) or _OWN_CODES.get((found.field, None))
+    return replace(found, code=code) if code else found

@@ -6,6 +6,7 @@ Facts are insert-only and keep their log position, so that any past moment can b
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 
@@ -47,8 +48,9 @@ class Impression(models.Model):
     class Meta:
         db_table = "feedback_impression"
         indexes = (
-            # evidence of a context as of a position
+            # evidence of a context as of a position (making an old answer again)
             models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_impression_context"),
+            GinIndex(fields=["items"], name="feedback_impression_items"),  # evidence of a product as of a position
         )
 
     def __str__(self) -> str:

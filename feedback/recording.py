@@ -37,7 +37,7 @@ def event_uuid(text: str) -> UUID:
     return UUID(text) if _UUID.fullmatch(text) else uuid5(_TEXT_IDS, text)
 
 
-def content_hash(item: Mapping[str, Any]) -> bytes:
+def content_hash(item: object) -> bytes:
     """Identify what was submitted, whatever the order of its fields.
 
     Keyed, so that nobody who reads the log's tables can try out which shopper id an item held.

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from django.db import transaction
-
 from eventlog.database import rows, scalar
 from eventlog.errors import FreshetError
 from eventlog.events import ClockTicked, NewEvent
 from eventlog.receipts import receipt_make
+from eventlog.rejections import Rejection
 from eventlog.services import Appended, append
-from feedback.inputs import Refusal, Refused, event_check
+from feedback.inputs import event_check
 from feedback.privacy import personal_seal, subjects_get_or_create
 from feedback.ranking_token import BadToken, RankingToken, token_read
 from feedback.recording import Checked, content_hash, event_of, event_uuid, person_of, product_to_find
@@ -35,7 +34,7 @@ class RecordResult:
 
     accepted: int
     duplicates: int
-    rejected: list[Refusal]
+    rejected: list[Rejection]
     receipt: str
 
 
@@ -51,14 +50,19 @@ def events_record(*, shop_id: int, items: Sequence[object], now: datetime) -> Re
     appended = _append(shop_id, checked, now)
     outcomes = [each.outcome for each in appended]
     rejected += [
-        Refusal(each.index, "event_id_conflict", "event_id", "This event_id was used before, for another content.")
+        Rejection(
+            index=each.index,
+            code="event_id_conflict",
+            field="event_id",
+            detail="This event_id was used before, with other content.",
+        )
         for each, outcome in zip(checked, outcomes, strict=True)
         if outcome == "event_id_conflict"
     ]
     return RecordResult(
         accepted=outcomes.count("accepted"),
         duplicates=outcomes.count("duplicate"),
-        rejected=sorted(rejected, key=lambda refusal: refusal.index),
+        rejected=sorted(rejected, key=lambda rejection: rejection.index),
         receipt=receipt_make(shop_id=shop_id, row_id=_newest_row(appended)),
     )
 
@@ -84,23 +88,24 @@ def clock_tick(*, now: datetime) -> int:
     return ticked
 
 
-def _check(shop_id: int, items: Sequence[object]) -> tuple[list[Checked], list[Refusal]]:
+def _check(shop_id: int, items: Sequence[object]) -> tuple[list[Checked], list[Rejection]]:
     checked: list[Checked] = []
-    rejected: list[Refusal] = []
+    rejected: list[Rejection] = []
     tokens: dict[str, RankingToken | BadToken] = {}  # an impression and its clicks bring the same one
     for index, item in enumerate(items):
-        try:
-            given = event_check(item)
-            token = _token(given.ranking_token, shop_id, tokens)
-        except Refused as refused:
-            rejected.append(Refusal(index, refused.code, refused.field, refused.detail))
-        else:
-            assert isinstance(item, dict)  # event_check refuses anything else
-            checked.append(Checked(index, given, token, content_hash(item)))
+        given = event_check(item, index=index)
+        if isinstance(given, Rejection):
+            rejected.append(given)
+            continue
+        token = _token(given.ranking_token, shop_id, tokens)
+        if isinstance(token, BadToken):
+            rejected.append(Rejection(index=index, code=token.code, field=token.field, detail=token.detail))
+            continue
+        checked.append(Checked(index, given, token, content_hash(item)))
     return checked, rejected
 
 
-def _token(text: str | None, shop_id: int, known: dict[str, RankingToken | BadToken]) -> RankingToken | None:
+def _token(text: str | None, shop_id: int, known: dict[str, RankingToken | BadToken]) -> RankingToken | BadToken | None:
     if text is None:
         return None
     if text not in known:
@@ -108,18 +113,15 @@ def _token(text: str | None, shop_id: int, known: dict[str, RankingToken | BadTo
             known[text] = token_read(text, shop_id)
         except BadToken as error:
             known[text] = error
-    token = known[text]
-    if isinstance(token, BadToken):
-        raise Refused(token.code, "ranking_token", token.detail)
-    return token
+    return known[text]
 
 
-@transaction.atomic
 def _append(shop_id: int, checked: Sequence[Checked], now: datetime) -> list[Appended]:
     numbers = product_numbers(shop_id, {product for each in checked if (product := product_to_find(each))})
     persons = [person_of(shop_id, each.given) for each in checked]
+    # outside the append's transaction: a key that no event was sealed with in the end does no harm
     hashes = {person for person, _ in persons if person is not None}
-    subjects = subjects_get_or_create(shop_id=shop_id, hashes=hashes, now=now)
+    subjects = subjects_get_or_create(shop_id=shop_id, hashes=hashes, now=now) if hashes else {}
     events = []
     for each, (person, content) in zip(checked, persons, strict=True):
         event_id = event_uuid(each.given.event_id)
@@ -134,7 +136,7 @@ def _append(shop_id: int, checked: Sequence[Checked], now: datetime) -> list[App
                 content_hash=each.content_hash,
             )
         )
-    return append(shop_id=shop_id, events=events)
+    return append(shop_id=shop_id, events=events) if events else []
 
 
 def _newest_row(appended: Sequence[Appended]) -> int:
