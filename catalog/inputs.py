@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tab and li
 _CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def _text(value: str) -> str:
+def check_text(value: str) -> str:
     if found := _CONTROL.search(value):
         raise PydanticCustomError(
             "bad_text", "Control character U+{code} at {at}", {"code": f"{ord(found[0]):04X}", "at": found.start()}
@@ -158,8 +158,8 @@ class DescriptionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    title: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_text), AfterValidator(_not_blank)]
-    description: Annotated[str, Field(max_length=20_000), AfterValidator(_text)] | None = None
+    title: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_text), AfterValidator(_not_blank)]
+    description: Annotated[str, Field(max_length=20_000), AfterValidator(check_text)] | None = None
     language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = Field(
         default=None, description="Language of the texts, BCP 47", examples=["en", "zh-Hans"]
     )

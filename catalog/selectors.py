@@ -48,6 +48,8 @@ class DescriptionRecord:
 
 def head_of(*, shop_id: int, product_id: str) -> ProductHead:
     """Read the heads of a product's streams, for deciding. Unknown products have versions 0."""
+    if "\0" in product_id:  # PostgreSQL holds no such text, so nobody has this id
+        return ProductHead(product_id)
     names = [description_stream(product_id), offer_stream(product_id)]
     return ProductHead.of(product_id, heads(shop_id=shop_id, streams=names))
 

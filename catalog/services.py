@@ -128,18 +128,20 @@ def description_revise(
     shop_id: int,
     product_id: str,
     fields: Mapping[str, Any],
-    expected_version: int,
+    expected_version: int | None,
     now: datetime,
     origin: Origin = "api",
 ) -> Revised:
     """Record a new description version: `expected_version` with these fields replaced, null empties one.
 
+    None stands for whichever version is current.
     Raises ProductNotFound, ProductIsRetired, ConcurrentChange when another version is current, BadDescription.
     """
     head = head_of(shop_id=shop_id, product_id=product_id)
     head.check()
-    _check_version(head, expected_version)
-    base = description_at(shop_id=shop_id, product_id=product_id, version=expected_version)
+    if expected_version is not None:
+        _check_version(head, expected_version)
+    base = description_at(shop_id=shop_id, product_id=product_id, version=head.description_version)
     description = described(_merged(product_id, base, fields), origin=origin)
     return _revised(shop_id, head, decide_description(head, description=description, now=now))
 
