@@ -15,7 +15,7 @@ from ranking.encoders import Encoder
 from ranking.events import ContextRelated
 from ranking.retrieval import vector_text
 from ranking.towers import Model, query_vectors
-from ranking.weights import DEFAULTS, WeightOptions
+from ranking.weights.options import DEFAULTS, WeightOptions
 
 # the larger of cosine under the frozen encoder and similarity of spelling
 _FIND = """

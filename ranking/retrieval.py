@@ -18,7 +18,7 @@ from eventlog.database import query
 from ranking.filters import Filter
 from ranking.lexical import K1, B
 from ranking.projections.vectors import embedding_table
-from ranking.weights import DEFAULTS, WeightOptions
+from ranking.weights.options import DEFAULTS, WeightOptions
 
 WHOLE = 400  # so few products are all candidates
 EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the HNSW index is asked

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ranking.lexical import lexical_score
 from ranking.relevance import Head, relevance
-from ranking.weights import Evidence, Weights, weights
+from ranking.weights.evidence import Evidence
+from ranking.weights.formula import Weights, weights
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,10 @@ from feedback.contexts import query_context
 from ranking.registry import model_versions
 from ranking.serving import SearchRequest, rank
 from ranking.towers import query_vectors, serving
-from ranking.weights import DEFAULTS, Evidence, ShopEvidence, decayed, no_evidence, weights
+from ranking.weights.decay import decayed
+from ranking.weights.evidence import Evidence, ShopEvidence, no_evidence
+from ranking.weights.formula import weights
+from ranking.weights.options import DEFAULTS
 
 _PRODUCT = """
 SELECT coalesce(w.reward, 0), coalesce(w.exposure, 0), coalesce(w.at, 0), s.reward, s.exposure, s.at,

@@ -21,7 +21,10 @@ from ranking.query_text import QueryText, query_correct, query_read
 from ranking.retrieval import Candidates, Snapshot, candidates_read, snapshot_read, term_documents
 from ranking.scoring import Scores, score
 from ranking.towers import Model, query_vectors, serving
-from ranking.weights import DEFAULTS, Evidence, ShopEvidence, decayed, neighbour_weight
+from ranking.weights.decay import decayed
+from ranking.weights.evidence import Evidence, ShopEvidence
+from ranking.weights.near import neighbour_weight
+from ranking.weights.options import DEFAULTS
 
 # sorted by price or date, a product must be about this relevant, compared with the best, to be listed at all
 SORTED_SHARE = 0.3

@@ -22,7 +22,9 @@ from ranking.query_text import QueryText
 from ranking.scoring import Scores, score
 from ranking.serving import explanation
 from ranking.towers import Model, model_at, query_vectors
-from ranking.weights import DEFAULTS, Evidence, ShopEvidence, neighbour_weight
+from ranking.weights.evidence import Evidence, ShopEvidence
+from ranking.weights.near import neighbour_weight
+from ranking.weights.options import DEFAULTS
 
 Floats = NDArray[np.float64]
 

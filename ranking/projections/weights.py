@@ -11,7 +11,8 @@ from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import ImpressionRecorded, InteractionRecorded
 from ranking.events import WeightSet
-from ranking.weights import DEFAULTS, WeightOptions, examination
+from ranking.weights.factors import examination
+from ranking.weights.options import DEFAULTS, WeightOptions
 
 ContextKey = tuple[int, str, str]  # shop, kind, key
 Key = TypeVar("Key")
