@@ -2,9 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from django.conf import settings
 
 from eventlog.database import rows
+from feedback.joining import ClickThrough
+
+
+@dataclass(frozen=True, slots=True)
+class ImpressionFact:
+    """What was shown in a context; `at` is the effective time."""
+
+    position: int
+    context_kind: str | None
+    context_key: str | None
+    items: list[str]
+    first_rank: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionFact:
+    """What a shopper did with a product; `at` is the effective time."""
+
+    position: int
+    kind: str
+    product_id: str
+    context_kind: str | None
+    context_key: str | None
+    rank: int | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Feedback in log order."""
+
+    impressions: list[ImpressionFact]
+    interactions: list[InteractionFact]
+
+
+def feedback_as_of(
+    *, shop_id: int, position: int, context_keys: Collection[str], product_ids: Collection[str], kind: str = "query"
+) -> Facts:
+    """Return the facts up to a position that concern any of these contexts of a kind or any of these products."""
+    asked = {
+        "shop": shop_id,
+        "position": position,
+        "kind": kind,
+        "keys": list(context_keys),
+        "products": list(product_ids),
+    }
+    where = "shop_id = %(shop)s AND position <= %(position)s"
+    in_context = "(context_kind = %(kind)s AND context_key = ANY(%(keys)s::text[]))"
+    impressions = rows(
+        f"""SELECT position, context_kind, context_key, items, first_rank, at FROM feedback_impression
+             WHERE {where} AND ({in_context} OR items && %(products)s::text[]) ORDER BY position""",
+        asked,
+    )
+    interactions = rows(
+        f"""SELECT position, kind, product_id, context_kind, context_key, rank, at FROM feedback_interaction
+             WHERE {where} AND ({in_context} OR product_id = ANY(%(products)s::text[])) ORDER BY position""",
+        asked,
+    )
+    return Facts([ImpressionFact(*row) for row in impressions], [InteractionFact(*row) for row in interactions])
+
+
+_CLOSED = """
+SELECT impression_position, closed_position, context_kind, context_key, context_text, items, first_rank, ranking_ref,
+       outcomes, shown_at, implied, late
+  FROM feedback_clickthrough
+ WHERE shop_id = %s AND closed_position > %s AND closed_position <= %s
+ ORDER BY closed_position, impression_position LIMIT %s"""
+
+
+def closed_click_throughs(
+    *, shop_id: int, after_position: int, to_position: int, limit: int | None = None
+) -> list[ClickThrough]:
+    """Return the click-throughs that closed at after_position < p <= to_position, in the order in which they closed.
+
+    What lies beyond the checkpoint of `click_throughs` is not known yet: ask up to there. A `limit` may part those that
+    closed at one position; move on to a position only when all of it was taken.
+    """
+    return [_click_through(row) for row in rows(_CLOSED, [shop_id, after_position, to_position, limit])]
+
+
+_SAMPLE, _AHEAD = 500, 200
+_FRESH = f"""
+WITH shown AS (
+  SELECT as_of_position, ranked_at FROM feedback_impression
+   WHERE shop_id = %(shop)s AND at >= %(since)s AND as_of_position IS NOT NULL ORDER BY position DESC LIMIT {_SAMPLE}
+), missed AS (
+  SELECT s.as_of_position, min(next.recorded_at) AS recorded_at
+    FROM (SELECT DISTINCT as_of_position FROM shown) s
+    CROSS JOIN LATERAL (
+      SELECT e.recorded_at FROM eventlog_position p JOIN eventlog_event e ON e.id = p.event_id
+       WHERE p.position > s.as_of_position AND p.position <= s.as_of_position + {_AHEAD} AND e.shop_id = %(shop)s) next
+   GROUP BY s.as_of_position
+)
+SELECT avg((m.recorded_at IS NULL OR m.recorded_at > s.ranked_at - %(target)s)::integer)::double precision
+  FROM shown s LEFT JOIN missed m USING (as_of_position)"""
+
+
+def fresh_share(*, shop_id: int, since: datetime, target_seconds: float | None = None) -> float | None:
+    """Share of answers that held every event of the shop recorded more than the target before they were made.
+
+    Of the newest 500 impressions with a token since then; None when there is none. The oldest event that an answer
+    lacks is looked for among the 200 positions after it: positions follow the order of recording but for a few.
+    """
+    target = settings.FRESH_TARGET_SECONDS if target_seconds is None else target_seconds
+    share = rows(_FRESH, {"shop": shop_id, "since": since, "target": timedelta(seconds=target)})[0][0]
+    return None if share is None else float(share)
 
 
 def product_numbers(shop_id: int, product_ids: Collection[str]) -> dict[str, int]:
@@ -13,3 +126,10 @@ def product_numbers(shop_id: int, product_ids: Collection[str]) -> dict[str, int
         return {}
     sql = "SELECT product_id, id FROM catalog_product WHERE shop_id = %s AND product_id = ANY(%s::text[])"
     return dict(rows(sql, [shop_id, list(product_ids)]))
+
+
+def _click_through(row: Sequence[Any]) -> ClickThrough:
+    (position, closed, kind, key, text, items, first_rank, ref, outcomes, shown_at, implied, late) = row
+    return ClickThrough(
+        position, closed, kind, key, text, items, first_rank, ref, orjson.loads(outcomes), shown_at, implied, late
+    )

@@ -1,0 +1,59 @@
+"""The calls of feedback. Each makes one call into the domain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from eventlog.receipts import receipt_visible
+from feedback import schemas
+from feedback.services import events_record
+
+
+class EventsApi(APIView):
+    """What shoppers saw and did, up to 1,000 events; a bad one is refused alone.
+
+    Sending a batch again changes nothing. An event counts from the earlier of its `occurred_at` and its arrival, so a
+    clock that runs ahead gains nothing; before 1970 is `bad_time`. Products may be unknown yet. From a page,
+    `navigator.sendBeacon` sends the same as text/plain with the beacon's key as member `key` of the body.
+    """
+
+    required_scope = ("events", "beacon")
+
+    @extend_schema(
+        operation_id="events_record",
+        tags=["events"],
+        request=schemas.EventsIn,
+        responses=schemas.EventsOut,
+        examples=[schemas.EVENTS_EXAMPLE, schemas.OUTCOME_EXAMPLE],
+    )
+    def post(self, request: Request) -> Response:
+        result = events_record(shop_id=_shop(request), items=schemas.events_of(request.data), now=timezone.now())
+        return Response(asdict(result))
+
+
+class ReceiptApi(APIView):
+    """Are these events in the rankings yet; with `wait`, tell as soon as they are."""
+
+    required_scope = ("events", "catalog", "operate")
+
+    @extend_schema(
+        operation_id="receipt_read",
+        tags=["events"],
+        responses=schemas.ReceiptOut,
+        parameters=[schemas.WAIT],
+    )
+    def get(self, request: Request, receipt: str) -> Response:
+        wait = schemas.wait_seconds(request.query_params.get("wait"))
+        return Response(receipt_visible(shop_id=_shop(request), receipt=receipt, wait_seconds=wait))
+
+
+def _shop(request: Request) -> int:
+    key: Any = request.auth
+    return int(key.shop_id)
