@@ -12,6 +12,7 @@ from config.metrics import metrics
 
 urlpatterns = [
     path("v1/", include("catalog.urls")),
+    path("v1/", include("feedback.urls")),
     path("v1/", include("ranking.urls")),
     path("v1/schema", schema, name="schema"),
     path("v1/docs", SpectacularSwaggerView.as_view(throttle_classes=[]), name="docs"),
