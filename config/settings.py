@@ -91,7 +91,7 @@ DATABASES = {
             "prepare_threshold": 5,
             # a forgotten transaction must not hold back vacuum, a forgotten lock must not hold back writers
             "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=10s -c jit=off"
-            " -c hnsw.iterative_scan=strict_order -c hnsw.ef_search=100",
+            " -c hnsw.iterative_scan=strict_order -c hnsw.ef_search=200 -c pg_trgm.similarity_threshold=0.4",
         },
     }
 }

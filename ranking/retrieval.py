@@ -23,6 +23,7 @@ from ranking.weights.options import DEFAULTS, WeightOptions
 WHOLE = 400  # so few products are all candidates
 EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the HNSW index is asked
 DENSE, LEXICAL, LEARNED, FRESH = 200, 200, 100, 20
+READ = 4000  # postings that are read in full to find lexical candidates
 SEARCH_CONSUMERS = ("products", "postings", "weights", "vectors", "contexts", "models")
 
 
@@ -184,11 +185,13 @@ def candidates_read(
 ) -> Candidates:
     """Retrieve the candidates and all that scoring them needs, in one statement. `near`: context ids and their weights."""
     dense = vector is not None and snapshot.has_vectors
+    essential = essential_terms(snapshot.term_documents)
     sql = candidates_sql(
         table=embedding_table(shop_id, major) if dense else None,
         conditions=_conditions(filters),
         whole=snapshot.filtered <= WHOLE,
         exact=snapshot.filtered <= EXACT,
+        probe=not all(essential),
     )
     found = query(
         sql,
@@ -196,6 +199,7 @@ def candidates_read(
             "shop": shop_id,
             "terms": list(terms),
             "idf": list(idf),
+            "essential": essential,
             "mean_length": snapshot.mean_length,
             "vector": None if vector is None else vector_text(vector),
             "own": snapshot.context[0] if snapshot.context else None,
@@ -230,6 +234,16 @@ def candidates_read(
     )
 
 
+def essential_terms(documents: Sequence[int]) -> list[bool]:
+    """Which terms find candidates: the rarest, until they have READ postings together; at least one."""
+    chosen, postings = set[int](), 0
+    for n in sorted(range(len(documents)), key=documents.__getitem__):
+        if not chosen or postings + documents[n] <= READ:
+            chosen.add(n)
+            postings += max(documents[n], 0)
+    return [n in chosen for n in range(len(documents))]
+
+
 def vector_text(vector: NDArray[np.float32]) -> str:
     return "[" + ",".join(map(repr, vector.tolist())) + "]"
 
@@ -239,22 +253,28 @@ def _left(sums: str, half_life: str) -> str:
     return f"power(2.0, -least(greatest(%(now)s - {sums}.at, 0) / %({half_life})s, 1000))"
 
 
-def candidates_sql(*, table: str | None, conditions: str, whole: bool, exact: bool) -> str:
-    """Return the statement of a search. Its text depends on few things, so that a connection prepares it once each."""
-    parts = ["SELECT id FROM lexical", "SELECT id FROM learned", "SELECT id FROM fresh"]
+def candidates_sql(*, table: str | None, conditions: str, whole: bool, exact: bool, probe: bool) -> str:
+    """Return the statement of a search. Its text depends on few things, so that a connection prepares it once each.
+
+    With `probe`, only the rarest terms are read in full to find candidates, and the others are looked up for those alone:
+    a word that half the catalogue has costs as many look-ups as there are candidates.
+    """
+    parts = [
+        _best("found", "id", "bm25 DESC, id", LEXICAL, conditions),
+        "SELECT id FROM learned",
+        "SELECT id FROM fresh",
+    ]
     if whole:
-        parts = [f"SELECT p.id FROM catalog_product p WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL{conditions}"]
+        parts = [f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions}"]
     elif table:
-        parts.append("SELECT id FROM dense")
+        parts.append(_dense(table, conditions, exact=exact))
     return f"""
-WITH lexical_all AS MATERIALIZED (
-  SELECT o.document_id AS id,
-         sum(q.idf * o.tf * {K1 + 1} / (o.tf + {K1} * ({1 - B} + {B} * o.length / %(mean_length)s))) AS bm25
-    FROM unnest(%(terms)s::text[], %(idf)s::double precision[]) AS q (term, idf)
-    JOIN ranking_posting o ON o.shop_id = %(shop)s AND o.term = q.term
-   GROUP BY o.document_id
-), lexical AS (
-  {_passing("lexical_all s", "s.id", conditions)} ORDER BY s.bm25 DESC, s.id LIMIT {LEXICAL}
+WITH q AS MATERIALIZED (
+  SELECT * FROM unnest(%(terms)s::text[], %(idf)s::double precision[], %(essential)s::boolean[]) AS q (term, idf, essential)
+), found AS MATERIALIZED (
+  SELECT o.document_id AS id, {_BM25} AS bm25
+    FROM q JOIN ranking_posting o ON o.shop_id = %(shop)s AND o.term = q.term
+   WHERE q.essential GROUP BY o.document_id
 ), evidence AS MATERIALIZED (
   SELECT product_id,
          sum(reward) FILTER (WHERE own) AS own_reward, sum(exposure) FILTER (WHERE own) AS own_exposure,
@@ -269,27 +289,34 @@ WITH lexical_all AS MATERIALIZED (
             JOIN ranking_contextweight w ON w.context_id = n.id) e
    GROUP BY product_id
 ), learned AS (
-  SELECT p.id FROM evidence e JOIN catalog_product p ON p.shop_id = %(shop)s AND p.product_id = e.product_id
-   WHERE p.retired_at IS NULL{conditions}
-   ORDER BY coalesce(e.own_reward, 0) + coalesce(e.near_reward, 0) DESC LIMIT {LEARNED}
+  SELECT p.id FROM evidence e JOIN catalog_product p ON p.product_id = e.product_id WHERE {_LIVE}{conditions}
+   ORDER BY coalesce(e.own_reward, 0) + coalesce(e.near_reward, 0) DESC, p.id LIMIT {LEARNED}
 ), fresh AS (
-  SELECT p.id FROM catalog_product p WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL{conditions}
-   ORDER BY p.id DESC LIMIT {FRESH}
-), {_dense(table, conditions, exact=exact)} candidate AS ({" UNION ".join(parts)})
+  SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions} ORDER BY p.id DESC LIMIT {FRESH}
+), candidate AS MATERIALIZED ({" UNION ".join(f"({part})" for part in parts)})
 SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_version, 0)" if table else "0"},
-       {"-(v.vector <#> %(vector)s::vector)" if table else "NULL::double precision"},
-       coalesce(x.bm25, 0),
-       coalesce(g.reward * {_left("g", "global_half_life")}, 0), coalesce(g.exposure * {_left("g", "global_half_life")}, 0),
+       {"v.dense" if table else "NULL::double precision"}, coalesce(x.bm25, 0),
+       coalesce(g.reward * {_left("g", "global_half_life")}, 0),
+       coalesce(g.exposure * {_left("g", "global_half_life")}, 0),
        coalesce(e.own_reward, 0), coalesce(e.own_exposure, 0), coalesce(e.near_reward, 0), coalesce(e.near_exposure, 0),
        coalesce(r.weight, 1), p.price, p.released_at,
        (SELECT coalesce(sum(near_reward), 0) FROM evidence), (SELECT coalesce(sum(near_exposure), 0) FROM evidence)
-  FROM candidate c JOIN catalog_product p ON p.id = c.id JOIN ranking_document d ON d.id = c.id
-  LEFT JOIN lexical_all x ON x.id = c.id
+  FROM candidate c
+  {_lookup("d", "description_version FROM ranking_document t WHERE t.id = c.id")}
+  {_lookup("p", "id, product_id, price, released_at FROM catalog_product t WHERE t.id = c.id AND t.retired_at IS NULL")}
+  LEFT {_BM25_OF_CANDIDATE if probe else "JOIN found x ON x.id = c.id"}
   LEFT JOIN ranking_productweight g ON g.shop_id = %(shop)s AND g.product_id = p.product_id
   LEFT JOIN evidence e ON e.product_id = p.product_id
   LEFT JOIN ({_OPERATOR}) r ON r.product_id = p.product_id
-  {f"LEFT JOIN {table} v ON v.document_id = c.id" if table else ""}"""
+  {"LEFT " + _lookup("v", f"description_version, -(vector <#> %(vector)s::vector) AS dense FROM {table} t WHERE t.document_id = c.id") if table else ""}"""
 
+
+_LIVE = "p.shop_id = %(shop)s AND p.retired_at IS NULL"
+_BM25 = f"sum(q.idf * o.tf * {K1 + 1} / (o.tf + {K1} * ({1 - B} + {B} * o.length / %(mean_length)s)))"
+_BM25_OF_CANDIDATE = f"""JOIN LATERAL (
+    SELECT {_BM25} AS bm25 FROM q CROSS JOIN LATERAL (
+      SELECT tf, length FROM ranking_posting t
+       WHERE t.shop_id = %(shop)s AND t.term = q.term AND t.document_id = c.id OFFSET 0) o) x ON true"""
 
 # of a product's weights the newest counts, for this query before that for every query; one that ended counts no more
 _OPERATOR = """
@@ -301,17 +328,20 @@ _OPERATOR = """
    ORDER BY product_id, context_key DESC"""
 
 
-def _passing(source: str, id_: str, conditions: str) -> str:
-    """Select the ids of a source that belong to products that live and pass the filters."""
-    return f"""SELECT p.id FROM {source} JOIN catalog_product p ON p.id = {id_}
-               WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL{conditions}"""
+def _lookup(name: str, select: str) -> str:
+    """Join one row by key, a candidate at a time: a plan that scans the whole table for some hundred rows is the slow one."""
+    return f"JOIN LATERAL (SELECT {select} OFFSET 0) {name} ON true"
 
 
-def _dense(table: str | None, conditions: str, *, exact: bool) -> str:
-    if table is None:
-        return ""
+def _best(source: str, id_: str, order: str, most: int, conditions: str) -> str:
+    """The best ids of a source; the sources hold live products only, so only a filter needs the products themselves."""
+    if not conditions:
+        return f"SELECT {id_} AS id FROM {source} ORDER BY {order} LIMIT {most}"
+    return f"""SELECT p.id FROM {source} JOIN catalog_product p ON p.id = {source.split()[-1]}.{id_}
+                WHERE {_LIVE}{conditions} ORDER BY {order.replace(", id", ", p.id")} LIMIT {most}"""
+
+
+def _dense(table: str, conditions: str, *, exact: bool) -> str:
     # adding 0 keeps the planner from the HNSW index where a scan is exact and affordable
-    distance = "(v.vector <#> %(vector)s::vector)" + (" + 0" if exact else "")
-    return f"""dense AS (
-  {_passing(f"{table} v", "v.document_id", conditions)} ORDER BY {distance} LIMIT {DENSE}
-),"""
+    order = "(vector <#> %(vector)s::vector)" + (" + 0" if exact else "")
+    return _best(table, "document_id", order, DENSE, conditions)
