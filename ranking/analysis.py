@@ -157,8 +157,8 @@ def _word_terms(word: str, code: str) -> Iterator[str]:
 def _asian_terms(span: str, code: str) -> Iterator[str]:
     """ICU words; Han and Hangul runs also in pairs, since two segmentations of one word seldom agree.
 
-    Han characters stand alone too: 鞋 is in 运动鞋 and in 皮鞋 (nDCG of lexical evidence alone on the Chinese queries of
-    the sample shop: words 0.357, with pairs 0.358, with characters 0.387).
+    Han characters stand alone too: 鞋 is in 运动鞋 and in 皮鞋 (nDCG of lexical evidence alone on the Chinese queries
+    of the sample shop: words 0.357, with pairs 0.358, with characters 0.387).
     """
     found = [word for run in UNSPACED.findall(span) for word in WordBreaker(run, "root") if _PART.search(word)]
     for part in _PART.findall(UNSPACED.sub(" ", span)):
