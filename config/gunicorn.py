@@ -19,7 +19,9 @@ bind = f"{os.environ.get('FRESHET_BIND', '127.0.0.1')}:{os.environ.get('PORT', '
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
 threads = 8
-preload_app = False  # torch's thread pool does not survive a fork
+# Imported once, then forked: half the start, and a worker that died is back at once. Nothing may open a connection or
+# compute with torch on import, for neither connections nor torch's thread pool survive a fork.
+preload_app = True
 keepalive = 30
 timeout = 60
 graceful_timeout = 5

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.checks import Tags
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
@@ -26,10 +27,12 @@ _STOREFRONT_KEY = ["--scope", "search", "--scope", "beacon", "--public", "--orig
 
 
 class Command(BaseCommand):
+    # not those of the addresses, which import every view and with them torch: gunicorn does that a moment later
+    requires_system_checks: tuple[str, ...] = (Tags.security, Tags.models, Tags.database)
     help = "Migrate; on the first run also load the sample shop, make API keys and an admin user."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", interactive=False, verbosity=0)
+        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
         self._admin_user()
         _key("local", settings.FRESHET_HOME / "api_key", _SHOP_KEY)
         _key("storefront", settings.STOREFRONT_API_KEY_FILE, _STOREFRONT_KEY)
