@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from django.utils import timezone
@@ -35,7 +34,14 @@ class EventsApi(APIView):
     )
     def post(self, request: Request) -> Response:
         result = events_record(shop_id=_shop(request), items=schemas.events_of(request.data), now=timezone.now())
-        return Response(asdict(result))
+        return Response(
+            {
+                "accepted": result.accepted,
+                "duplicates": result.duplicates,
+                "rejected": [rejection.as_dict() for rejection in result.rejected],
+                "receipt": result.receipt,
+            }
+        )
 
 
 class ReceiptApi(APIView):

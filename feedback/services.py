@@ -30,11 +30,12 @@ class TooManyEvents(FreshetError):
 
 @dataclass(frozen=True, slots=True)
 class RecordResult:
-    """What became of a batch; `rejected` in the order given."""
+    """What became of a batch; `rejected` in the order given, `row_id` the newest event row or 0."""
 
     accepted: int
     duplicates: int
     rejected: list[Rejection]
+    row_id: int
     receipt: str
 
 
@@ -49,6 +50,7 @@ def events_record(*, shop_id: int, items: Sequence[object], now: datetime) -> Re
     checked, rejected = _check(shop_id, items)
     appended = _append(shop_id, checked, now)
     outcomes = [each.outcome for each in appended]
+    row_id = _newest_row(appended)
     rejected += [
         Rejection(
             index=each.index,
@@ -63,7 +65,8 @@ def events_record(*, shop_id: int, items: Sequence[object], now: datetime) -> Re
         accepted=outcomes.count("accepted"),
         duplicates=outcomes.count("duplicate"),
         rejected=sorted(rejected, key=lambda rejection: rejection.index),
-        receipt=receipt_make(shop_id=shop_id, row_id=_newest_row(appended)),
+        row_id=row_id,
+        receipt=receipt_make(shop_id=shop_id, row_id=row_id),
     )
 
 

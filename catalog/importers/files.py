@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from django.db import transaction
 
 from catalog.importers.rows import BadFile, Source, SourceRow
 from catalog.models import FileImport
-from catalog.services import UpsertResult, products_upsert
+from catalog.services import products_upsert
+from eventlog.rejections import Rejection
+
+
+class BatchResult(Protocol):
+    """What became of a batch of rows."""
+
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def rejected(self) -> Sequence[Rejection]: ...
+    @property
+    def row_id(self) -> int: ...
+
+
+Record = Callable[..., BatchResult]  # (*, shop_id, items, now): products here, events in feedback
+_products = partial(products_upsert, origin="import")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +55,7 @@ def file_import(
     clock: Callable[[], datetime],
     batch: int = 1000,
     again: bool = False,
+    record: Record = _products,
     progress: Callable[[FileImport], None] = lambda state: None,
 ) -> ImportSummary:
     """Import a file, going on where an earlier attempt broke off; bad rows go to the report, one JSON object a line.
@@ -52,7 +72,7 @@ def file_import(
     _cut_report(report, state.next_line)
     row_id = 0
     for rows in _batches(source.rows(next_byte=state.next_byte, next_line=state.next_line), batch):
-        row_id = max(row_id, _import_batch(state, rows, report=report, now=clock()))
+        row_id = max(row_id, _import_batch(state, rows, record=record, report=report, now=clock()))
         progress(state)
     state.finished_at = clock()
     state.save(update_fields=["finished_at"])
@@ -81,13 +101,11 @@ def _batches(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:
         yield found
 
 
-def _import_batch(state: FileImport, rows: list[SourceRow], *, report: Path, now: datetime) -> int:
+def _import_batch(state: FileImport, rows: list[SourceRow], *, record: Record, report: Path, now: datetime) -> int:
     """Commit one batch with the place after it; return its newest event row."""
     readable = [row for row in rows if row.problem is None]
     with transaction.atomic():
-        result = products_upsert(
-            shop_id=state.shop_id, items=[row.product for row in readable], origin="import", now=now
-        )
+        result = record(shop_id=state.shop_id, items=[row.product for row in readable], now=now)
         refused = _refused(rows, readable, result)
         state.accepted += result.accepted
         state.unchanged += result.duplicates
@@ -98,7 +116,7 @@ def _import_batch(state: FileImport, rows: list[SourceRow], *, report: Path, now
     return result.row_id if result.accepted else 0
 
 
-def _refused(rows: list[SourceRow], readable: list[SourceRow], result: UpsertResult) -> list[dict[str, Any]]:
+def _refused(rows: list[SourceRow], readable: list[SourceRow], result: BatchResult) -> list[dict[str, Any]]:
     """Each bad row of a batch with its line, in the order of the file."""
     told = [
         {"line": row.line, "code": row.problem[0], "field": None, "detail": row.problem[1]}
