@@ -10,7 +10,7 @@ from typing import Any
 from catalog.decisions import DESCRIPTION_FIELDS, ProductHead, ProductNotFound
 from catalog.events import OfferChanged, ProductRetired, description_stream, offer_stream
 from catalog.models import DescriptionVersion, Product
-from eventlog.database import scalar
+from eventlog.database import rows, scalar
 from eventlog.errors import FreshetError
 from eventlog.events import RecordedEvent
 from eventlog.selectors import heads, read_stream
@@ -159,7 +159,20 @@ def newest_row(*, shop_id: int, product_ids: list[str]) -> int:
     return int(scalar(_NEWEST_ROW, [shop_id, streams]) or 0)
 
 
-def history(*, shop_id: int, product_id: str) -> list[DescriptionVersion]:
-    """The projected description versions of a product, newest first (for showing; may lag)."""
+def history(*, shop_id: int, product_id: str, limit: int) -> list[DescriptionVersion]:
+    """The newest projected description versions of a product, newest first (for showing; may lag)."""
     found = DescriptionVersion.objects.filter(shop_id=shop_id, product_id=product_id)
-    return list(found.order_by("-version"))
+    return list(found.order_by("-version")[:limit])
+
+
+_VALUES = {
+    "brand": "SELECT brand AS value FROM catalog_product",
+    "language": "SELECT language AS value FROM catalog_product",
+    "category": "SELECT unnest(category) AS value FROM catalog_product",
+}
+
+
+def frequent_values(*, column: str, limit: int) -> list[tuple[str, int]]:
+    """The values of brand, language or category that most products have, and how many have each."""
+    sql = f"SELECT value, count(*) FROM ({_VALUES[column]}) v WHERE value <> '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s"
+    return [(value, count) for value, count in rows(sql, [limit])]

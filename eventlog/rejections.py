@@ -70,6 +70,8 @@ def _field(error: ErrorDetails) -> str | None:
 
 
 def _detail(error: ErrorDetails, model: type[BaseModel]) -> str:
+    if error["type"] in {"model_type", "dict_type"}:
+        return "This should be a JSON object."
     if error["type"] != "extra_forbidden":
         return f"{error['msg']}."
     name = _clip(str(error["loc"][-1]))
