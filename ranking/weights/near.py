@@ -35,3 +35,19 @@ def neighbour_weight(similarity: ArrayLike, reward_total: ArrayLike = 0.0, optio
 def near_share(near_reward_total: float, options: WeightOptions = DEFAULTS) -> float:
     """Factor that keeps all neighbours together at no more than `near_cap` clicks."""
     return min(1.0, options.near_cap / near_reward_total) if near_reward_total > 0.0 else 1.0
+
+
+# What shoppers ask for in unrelated aisles. Their mean cosine is 0.793 under multilingual-e5-small and 0.134 under
+# all-MiniLM-L6-v2; over 3,592 real queries of one shop it is 0.793 and 0.189.
+UNRELATED_QUERIES = (
+    "red running shoes", "wireless mouse", "garden hose", "cat food", "birthday card", "winter coat", "coffee machine",
+    "phone charger", "wooden desk", "baby blanket", "tennis racket", "hair dryer", "蓝牙耳机", "咖啡杯", "Kinderwagen",
+    "lampe de bureau", "zapatos de mujer", "screwdriver set", "face cream", "board game",
+)  # fmt: skip
+
+
+def unrelated_cosine(vectors: NDArray[np.float32]) -> float:
+    """Mean cosine between different rows of unit vectors (N, D): of UNRELATED_QUERIES, what `context_similarity` needs."""
+    unit = vectors.astype(np.float64)
+    count = len(unit)
+    return float((np.square(unit.sum(axis=0)).sum() - count) / (count * (count - 1)))

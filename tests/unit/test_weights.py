@@ -12,7 +12,7 @@ from ranking.weights.decay import decay, decayed, merge_breadth, merge_decayed
 from ranking.weights.evidence import Evidence, ShopEvidence, basis_of, no_evidence
 from ranking.weights.factors import context_weight_from_clicks, examination, global_weight, prior_share
 from ranking.weights.formula import global_factor, weights
-from ranking.weights.near import context_similarity, near_share, neighbour_weight
+from ranking.weights.near import context_similarity, near_share, neighbour_weight, unrelated_cosine
 from ranking.weights.options import DAY_SECONDS, DEFAULTS
 
 DAY = DAY_SECONDS
@@ -278,6 +278,12 @@ def test_a_busy_neighbour_lends_no_more_than_the_prior_weighs(similarity, total)
 
 def test_unrelated_contexts_of_an_encoder_that_finds_everything_alike_are_not_near():
     assert context_similarity([0.79, 0.895, 1.0], unrelated=0.79) == pytest.approx([0.0, 0.5, 1.0])
+
+
+def test_the_mean_cosine_leaves_out_each_vector_with_itself():
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
+
+    assert unrelated_cosine(vectors) == pytest.approx((0.0 + 0.6 + 0.8) / 3)
 
 
 @given(st.floats(0.01, 1e6))
