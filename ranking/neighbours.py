@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 import numpy as np
 from django.db import transaction
@@ -17,10 +18,17 @@ from ranking.retrieval import vector_text
 from ranking.towers import Model, query_vectors
 from ranking.weights.options import DEFAULTS, WeightOptions
 
-# the larger of cosine under the frozen encoder and similarity of spelling
+# queries that have nothing to do with each other, to see which cosine an encoder gives such
+_UNRELATED = (
+    "running shoes", "toner cartridge", "green tea", "winter tyres", "蓝牙耳机", "novel", "garden hose", "wedding ring",
+    "dog food", "usb c cable", "piano", "sunscreen", "office chair", "olive oil", "kinderwagen", "fishing rod",
+)  # fmt: skip
+
+# the larger of cosine under the frozen encoder, stretched so that unrelated contexts have 0, and similarity of spelling
 _FIND = """
 SELECT id, max(similarity)::double precision FROM (
-  (SELECT context_id AS id, -(vector <#> %(vector)s::vector) AS similarity FROM ranking_contextvector
+  (SELECT context_id AS id, (-(vector <#> %(vector)s::vector) - %(unrelated)s) / (1 - %(unrelated)s) AS similarity
+     FROM ranking_contextvector
     WHERE shop_id = %(shop)s AND encoder = %(encoder)s ORDER BY vector <#> %(vector)s::vector LIMIT %(most)s + 1)
   UNION ALL
   (SELECT id, similarity(key, %(key)s) FROM ranking_context
@@ -28,12 +36,25 @@ SELECT id, max(similarity)::double precision FROM (
  WHERE id IS DISTINCT FROM %(own)s
  GROUP BY id HAVING max(similarity) >= %(least)s ORDER BY 2 DESC, 1 LIMIT %(most)s"""
 
+_REWARDS = f"""
+SELECT id, reward * power(2.0, -least(greatest(%s - at, 0) / {DEFAULTS.context_half_life_seconds}, 1000))
+  FROM ranking_context WHERE id = ANY(%s::bigint[])"""
 
-def neighbours_find(
-    *, shop_id: int, key: str, model: Model, own: int | None = None, options: WeightOptions = DEFAULTS
-) -> list[tuple[int, float]]:
-    """The nearest contexts of a query as (context id, similarity), most similar first."""
-    return _find(shop_id, key, query_vectors.get(model, key, frozen=True), model.frozen, own, options)
+
+@cache
+def unrelated_cosine(encoder: Encoder) -> float:
+    """The mean cosine that an encoder gives to unrelated queries: about 0.8 for multilingual-e5-small, 0.1 for MiniLM."""
+    vectors = np.stack([encoder.encode_query(text) for text in _UNRELATED])  # (16, D)
+    return float((vectors @ vectors.T)[np.triu_indices(len(_UNRELATED), k=1)].mean())
+
+
+def neighbours_find(*, shop_id: int, key: str, model: Model, now: float) -> list[tuple[int, float, float]]:
+    """The nearest contexts of a query: context id, similarity, lasting reward at `now`; most similar first."""
+    found = _find(shop_id, key, query_vectors.get(model, key, frozen=True), model.frozen, None, DEFAULTS)
+    if not found:
+        return []
+    rewards = dict(rows(_REWARDS, [now, [id_ for id_, _ in found]]))
+    return [(id_, similarity, rewards[id_]) for id_, similarity in found]
 
 
 def contexts_relate(*, shop_id: int, model: Model, now: datetime, most: int = 64) -> int:
@@ -66,6 +87,7 @@ def _find(
         "key": key,
         "vector": vector_text(vector),
         "encoder": encoder.fingerprint,
+        "unrelated": unrelated_cosine(encoder),
         "own": own,
         "most": options.near_contexts,
         "least": options.near_similarity,

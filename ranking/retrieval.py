@@ -38,9 +38,9 @@ class Snapshot:
     published_documents: int
     mean_length: float
     term_documents: list[int]
-    shop: tuple[float, float, float] | None  # reward, exposure, at
-    context: tuple[int, float, float, float, bool] | None  # id, reward, exposure, at, related
-    neighbours: list[tuple[int, float]]
+    shop: tuple[float, float, float, float, float] | None  # reward, exposure, at, breadth, breadth_at
+    context: tuple[int, float, float, float, float, bool] | None  # id, reward, exposure, recent reward, at, related
+    neighbours: list[tuple[int, float, float]]  # context id, similarity, its lasting reward now
     has_vectors: bool
     filtered: int  # products that pass the filters, counted up to EXACT + 1
 
@@ -51,7 +51,7 @@ class Snapshot:
 
 _SNAPSHOT = """
 WITH seen AS (
-  SELECT coalesce(json_object_agg(consumer, position), '{}') AS positions,
+  SELECT coalesce(jsonb_object_agg(consumer, position), '{}') AS positions,
          CASE WHEN count(*) < cardinality(%(consumers)s::text[]) THEN 0 ELSE min(position) END AS least
     FROM eventlog_checkpoint WHERE consumer = ANY(%(consumers)s::text[])
 ), waiting AS (
@@ -61,7 +61,8 @@ WITH seen AS (
   (SELECT e.recorded_at FROM (SELECT unnest(event_ids) AS event_id FROM eventlog_pending ORDER BY id LIMIT 500) w
      JOIN eventlog_event e ON e.id = w.event_id WHERE e.shop_id = %(shop)s)
 ), context AS (
-  SELECT c.id, c.reward, c.exposure, c.at, EXISTS (SELECT 1 FROM ranking_relatedcontext r WHERE r.context_id = c.id)
+  SELECT c.id, c.reward, c.exposure, c.recent_reward, c.at,
+         EXISTS (SELECT 1 FROM ranking_relatedcontext r WHERE r.context_id = c.id)
     FROM ranking_context c WHERE c.shop_id = %(shop)s AND c.kind = %(kind)s AND c.key = %(key)s
 )
 SELECT s.last, seen.positions,
@@ -70,12 +71,15 @@ SELECT s.last, seen.positions,
        ARRAY(SELECT coalesce(t.published_documents, -1)
                FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS q (term, n)
                LEFT JOIN ranking_term t ON t.shop_id = %(shop)s AND t.term = q.term AND t.documents > 0 ORDER BY q.n),
-       (SELECT ARRAY[w.reward, w.exposure, w.at] FROM ranking_shopweight w WHERE w.shop_id = %(shop)s),
-       (SELECT c.id FROM context c), (SELECT ARRAY[reward, exposure, at] FROM context), (SELECT exists FROM context),
-       ARRAY(SELECT n.neighbour_id FROM ranking_contextneighbour n, context c
-              WHERE n.context_id = c.id ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s),
-       ARRAY(SELECT n.similarity FROM ranking_contextneighbour n, context c
-              WHERE n.context_id = c.id ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s),
+       (SELECT ARRAY[w.reward, w.exposure, w.at, w.breadth, w.breadth_at]
+          FROM ranking_shopweight w WHERE w.shop_id = %(shop)s),
+       (SELECT c.id FROM context c), (SELECT ARRAY[reward, exposure, recent_reward, at] FROM context),
+       (SELECT exists FROM context),
+       (SELECT jsonb_agg(jsonb_build_array(n.neighbour_id, n.similarity, n.reward))
+          FROM (SELECT n.neighbour_id, n.similarity, o.reward * power(2.0, -least(greatest(%(now)s - o.at, 0) / %(context_half_life)s, 1000)) AS reward
+                  FROM context c JOIN ranking_contextneighbour n ON n.context_id = c.id
+                  JOIN ranking_context o ON o.id = n.neighbour_id
+                 ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),
        to_regclass(%(table)s) IS NOT NULL
   FROM seen, eventlog_sequencer s
   LEFT JOIN ranking_lexicon l ON l.shop_id = %(shop)s
@@ -91,6 +95,7 @@ def snapshot_read(
     terms: Sequence[str],
     major: int,
     filters: Sequence[Filter],
+    now: float,
     options: WeightOptions = DEFAULTS,
 ) -> Snapshot:
     """Read where everything stands. Run it first in the search's REPEATABLE READ transaction."""
@@ -103,23 +108,25 @@ def snapshot_read(
             "key": key,
             "terms": list(terms),
             "near": options.near_contexts,
+            "now": now,
+            "context_half_life": options.context_half_life_seconds,
             "table": embedding_table(shop_id, major),
         },
     ).fetchone()
     assert found is not None
     (last, positions, age, documents, published, mean_length, term_documents, shop, context_id, context, related,
-     near_ids, similarities, has_vectors) = found  # fmt: skip
+     neighbours, has_vectors) = found  # fmt: skip
     return Snapshot(
         last_position=last,
-        positions=orjson.loads(positions) if isinstance(positions, str) else positions,
+        positions=orjson.loads(positions),
         age_seconds=age,
         documents=documents,
         published_documents=published,
         mean_length=mean_length,
         term_documents=term_documents,
-        shop=None if shop is None else (shop[0], shop[1], shop[2]),
-        context=None if context_id is None else (context_id, context[0], context[1], context[2], related),
-        neighbours=list(zip(near_ids, similarities, strict=True)),
+        shop=None if shop is None else tuple(shop),
+        context=None if context_id is None else (context_id, *context, related),
+        neighbours=[(id_, similarity, reward) for id_, similarity, reward in orjson.loads(neighbours or "[]")],
         has_vectors=has_vectors,
         filtered=_count_filtered(shop_id, filters) if filters else documents,
     )
@@ -163,6 +170,9 @@ class Candidates:
     context_exposure: NDArray[np.float64]
     near_reward: NDArray[np.float64]
     near_exposure: NDArray[np.float64]
+    recent_reward: NDArray[np.float64]
+    recent_exposure: NDArray[np.float64]
+    product_breadth: NDArray[np.float64]
     operator: NDArray[np.float64]
     price: list[float | None]
     released_at: list[Any]
@@ -208,12 +218,14 @@ def candidates_read(
             "key": key or "",
             "now": now,
             "context_half_life": options.context_half_life_seconds,
+            "recent_half_life": options.recent_half_life_seconds,
             "global_half_life": options.global_half_life_seconds,
+            "breadth_half_life": options.breadth_half_life_seconds,
             **_params(filters),
         },
     ).fetchall()
-    columns = [list(column) for column in zip(*found, strict=True)] if found else [[] for _ in range(17)]
-    numbers = [np.array(column, dtype=np.float64) for column in columns[4:13]]
+    columns = [list(column) for column in zip(*found, strict=True)] if found else [[] for _ in range(20)]
+    numbers = [np.array(column, dtype=np.float64) for column in columns[4:16]]
     return Candidates(
         ids=columns[0],
         product_ids=columns[1],
@@ -227,10 +239,13 @@ def candidates_read(
         context_exposure=numbers[5],
         near_reward=numbers[6],
         near_exposure=numbers[7],
-        operator=numbers[8],
-        price=columns[13],
-        released_at=columns[14],
-        near_totals=(columns[15][0], columns[16][0]) if found else (0.0, 0.0),
+        recent_reward=numbers[8],
+        recent_exposure=numbers[9],
+        product_breadth=numbers[10],
+        operator=numbers[11],
+        price=columns[16],
+        released_at=columns[17],
+        near_totals=(columns[18][0], columns[19][0]) if found else (0.0, 0.0),
     )
 
 
@@ -248,9 +263,9 @@ def vector_text(vector: NDArray[np.float32]) -> str:
     return "[" + ",".join(map(repr, vector.tolist())) + "]"
 
 
-def _left(sums: str, half_life: str) -> str:
+def _left(sums: str, half_life: str, at: str = "at") -> str:
     """Share of a decayed sum that is left at the time of the search."""
-    return f"power(2.0, -least(greatest(%(now)s - {sums}.at, 0) / %({half_life})s, 1000))"
+    return f"power(2.0, -least(greatest(%(now)s - {sums}.{at}, 0) / %({half_life})s, 1000))"
 
 
 def candidates_sql(*, table: str | None, conditions: str, whole: bool, exact: bool, probe: bool) -> str:
@@ -278,8 +293,12 @@ WITH q AS MATERIALIZED (
 ), evidence AS MATERIALIZED (
   SELECT product_id,
          sum(reward) FILTER (WHERE own) AS own_reward, sum(exposure) FILTER (WHERE own) AS own_exposure,
-         sum(reward) FILTER (WHERE NOT own) AS near_reward, sum(exposure) FILTER (WHERE NOT own) AS near_exposure
+         sum(reward) FILTER (WHERE NOT own) AS near_reward, sum(exposure) FILTER (WHERE NOT own) AS near_exposure,
+         sum(recent_reward) FILTER (WHERE own) AS recent_reward,
+         sum(recent_exposure) FILTER (WHERE own) AS recent_exposure
     FROM (SELECT w.product_id, n.own,
+                 w.recent_reward * {_left("w", "recent_half_life")} AS recent_reward,
+                 w.recent_exposure * {_left("w", "recent_half_life")} AS recent_exposure,
                  n.weight * w.reward * {_left("w", "context_half_life")} AS reward,
                  n.weight * w.exposure * {_left("w", "context_half_life")} AS exposure
             FROM (SELECT %(own)s::bigint AS id, 1::double precision AS weight, true AS own
@@ -299,6 +318,8 @@ SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_versi
        coalesce(g.reward * {_left("g", "global_half_life")}, 0),
        coalesce(g.exposure * {_left("g", "global_half_life")}, 0),
        coalesce(e.own_reward, 0), coalesce(e.own_exposure, 0), coalesce(e.near_reward, 0), coalesce(e.near_exposure, 0),
+       coalesce(e.recent_reward, 0), coalesce(e.recent_exposure, 0),
+       coalesce(g.breadth * {_left("g", "breadth_half_life", "breadth_at")}, 0),
        coalesce(r.weight, 1), p.price, p.released_at,
        (SELECT coalesce(sum(near_reward), 0) FROM evidence), (SELECT coalesce(sum(near_exposure), 0) FROM evidence)
   FROM candidate c
@@ -308,9 +329,10 @@ SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_versi
   LEFT JOIN ranking_productweight g ON g.shop_id = %(shop)s AND g.product_id = p.product_id
   LEFT JOIN evidence e ON e.product_id = p.product_id
   LEFT JOIN ({_OPERATOR}) r ON r.product_id = p.product_id
-  {"LEFT " + _lookup("v", f"description_version, -(vector <#> %(vector)s::vector) AS dense FROM {table} t WHERE t.document_id = c.id") if table else ""}"""
+  {"LEFT " + _lookup("v", f"description_version, {_DENSE} AS dense FROM {table} t WHERE t.document_id = c.id") if table else ""}"""
 
 
+_DENSE = "-(vector <#> %(vector)s::vector)"
 _LIVE = "p.shop_id = %(shop)s AND p.retired_at IS NULL"
 _BM25 = f"sum(q.idf * o.tf * {K1 + 1} / (o.tf + {K1} * ({1 - B} + {B} * o.length / %(mean_length)s)))"
 _BM25_OF_CANDIDATE = f"""JOIN LATERAL (

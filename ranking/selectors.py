@@ -18,7 +18,8 @@ from ranking.weights.formula import weights
 from ranking.weights.options import DEFAULTS
 
 _PRODUCT = """
-SELECT coalesce(w.reward, 0), coalesce(w.exposure, 0), coalesce(w.at, 0), s.reward, s.exposure, s.at,
+SELECT coalesce(w.reward, 0), coalesce(w.exposure, 0), coalesce(w.at, 0), coalesce(w.breadth, 0), coalesce(w.breadth_at, 0),
+       s.reward, s.exposure, s.at, coalesce(s.breadth, 0), coalesce(s.breadth_at, 0),
        coalesce((SELECT documents FROM ranking_lexicon WHERE shop_id = %(shop)s), 0),
        coalesce((SELECT o.weight FROM (SELECT weight, until FROM ranking_operatorweight
                                         WHERE shop_id = %(shop)s AND product_id = %(product)s AND context_key = ''
@@ -53,17 +54,20 @@ def weights_answer(*, shop_id: int, product_id: str, query: str | None, now: flo
 def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
     found = run(_PRODUCT, {"shop": shop_id, "product": product_id, "now": now}).fetchone()
     assert found is not None
-    reward, exposure, at, shop_reward, shop_exposure, shop_at, products, operator = found
+    (reward, exposure, at, breadth, breadth_at, shop_reward, shop_exposure, shop_at, shop_breadth, shop_breadth_at,
+     products, operator) = found  # fmt: skip
     half_life = DEFAULTS.global_half_life_seconds
     shop = ShopEvidence(
         reward=float(decayed(shop_reward or 0.0, shop_at or now, now, half_life)),
         exposure=float(decayed(shop_exposure or 0.0, shop_at or now, now, half_life)),
+        breadth=float(decayed(shop_breadth, shop_breadth_at, now, DEFAULTS.breadth_half_life_seconds)),
         products=products,
     )
     none = no_evidence(1)
     evidence = Evidence(
         product_reward=np.array([decayed(reward, at, now, half_life)]),
         product_exposure=np.array([decayed(exposure, at, now, half_life)]),
+        product_breadth=np.array([decayed(breadth, breadth_at, now, DEFAULTS.breadth_half_life_seconds)]),
         context_reward=none.context_reward,
         context_exposure=none.context_exposure,
         near_reward=none.near_reward,

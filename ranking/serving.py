@@ -86,7 +86,13 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
     shop_id, key = request.shop_id, context.key if context else None
     text = query_read(shop_id=shop_id, text=request.q)
     seen = snapshot_read(
-        shop_id=shop_id, kind="query", key=key, terms=text.terms, major=model.major, filters=request.filters
+        shop_id=shop_id,
+        kind="query",
+        key=key,
+        terms=text.terms,
+        major=model.major,
+        filters=request.filters,
+        now=request.now,
     )
     corrected = query_correct(shop_id=shop_id, text=request.q, query=text, documents=seen.term_documents)
     if corrected is not text:
@@ -100,7 +106,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         idf=idfs,
         vector=vector,
         major=model.major,
-        near=[(id_, float(neighbour_weight(similarity))) for id_, similarity in near],
+        near=near,
         key=key,
         filters=request.filters,
         now=request.now,
@@ -119,33 +125,44 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
 
 
 def near_contexts(request: SearchRequest, seen: Snapshot, key: str | None, model: Model) -> list[tuple[int, float]]:
-    """Near contexts that lend evidence: joined where they are known, searched for where the query is new."""
+    """Near contexts and the share of its evidence that each lends: joined where known, searched for where the query is new."""
     if key is None:
         return []
-    if seen.context is not None and seen.context[4]:
-        return seen.neighbours
-    return neighbours_find(shop_id=request.shop_id, key=key, model=model)
+    if seen.context is not None and seen.context[5]:
+        found = seen.neighbours
+    else:
+        found = neighbours_find(shop_id=request.shop_id, key=key, model=model, now=request.now)
+    if not found:
+        return []
+    ids, similarities, rewards = zip(*found, strict=True)
+    return list(zip(ids, neighbour_weight(similarities, rewards).tolist(), strict=True))
 
 
 def evidence_of(candidates: Candidates, seen: Snapshot, now: float) -> Evidence:
     """Gather the evidence of a search, decayed to its time."""
-    reward, exposure, at = seen.shop or (0.0, 0.0, now)
-    own_reward, own_exposure, own_at = seen.context[1:4] if seen.context else (0.0, 0.0, now)
+    reward, exposure, at, breadth, breadth_at = seen.shop or (0.0, 0.0, now, 0.0, now)
+    own_reward, own_exposure, recent_reward, own_at = seen.context[1:5] if seen.context else (0.0, 0.0, 0.0, now)
+    half_life = DEFAULTS.context_half_life_seconds
     return Evidence(
         product_reward=candidates.product_reward,
         product_exposure=candidates.product_exposure,
+        product_breadth=candidates.product_breadth,
         context_reward=candidates.context_reward,
         context_exposure=candidates.context_exposure,
+        recent_reward=candidates.recent_reward,
+        recent_exposure=candidates.recent_exposure,
         near_reward=candidates.near_reward,
         near_exposure=candidates.near_exposure,
         operator=candidates.operator,
-        context_reward_total=float(decayed(own_reward, own_at, now, DEFAULTS.context_half_life_seconds)),
-        context_exposure_total=float(decayed(own_exposure, own_at, now, DEFAULTS.context_half_life_seconds)),
+        context_reward_total=float(decayed(own_reward, own_at, now, half_life)),
+        context_exposure_total=float(decayed(own_exposure, own_at, now, half_life)),
+        recent_reward_total=float(decayed(recent_reward, own_at, now, DEFAULTS.recent_half_life_seconds)),
         near_reward_total=candidates.near_totals[0],
         near_exposure_total=candidates.near_totals[1],
         shop=ShopEvidence(
             reward=float(decayed(reward, at, now, DEFAULTS.global_half_life_seconds)),
             exposure=float(decayed(exposure, at, now, DEFAULTS.global_half_life_seconds)),
+            breadth=float(decayed(breadth, breadth_at, now, DEFAULTS.breadth_half_life_seconds)),
             products=seen.documents,
         ),
     )
@@ -194,7 +211,9 @@ def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, pa
             "normaliser": ranked.scores.weights.normaliser,
             "shop_reward": evidence.shop.reward,
             "shop_exposure": evidence.shop.exposure,
+            "shop_breadth": evidence.shop.breadth,
             "products": float(evidence.shop.products),
+            "recent_reward": evidence.recent_reward_total,
             "own_reward": evidence.context_reward_total,
             "own_exposure": evidence.context_exposure_total,
             "near_reward": evidence.near_reward_total,

@@ -23,7 +23,6 @@ from ranking.scoring import Scores, score
 from ranking.serving import explanation
 from ranking.towers import Model, model_at, query_vectors
 from ranking.weights.evidence import Evidence, ShopEvidence
-from ranking.weights.near import neighbour_weight
 from ranking.weights.options import DEFAULTS
 
 Floats = NDArray[np.float64]
@@ -187,6 +186,16 @@ WITH fact AS (
     FROM fact
 )
 SELECT {group} product_id, sum(reward * share), sum(exposure * share) FROM left_of GROUP BY {by}"""
+# contexts that had rewarded a product by then, each by the age of its newest reward
+_BREADTH = """
+SELECT product_id, sum(power(2.0, -least(greatest(%(now)s - at, 0) / %(half_life)s, 1000)))
+  FROM (SELECT i.product_id, extract(epoch FROM max(i.at))::double precision AS at
+          FROM feedback_interaction i
+          JOIN unnest(%(kinds)s::text[], %(values)s::double precision[]) AS v (kind, value) ON v.kind = i.kind
+         WHERE i.shop_id = %(shop)s AND i.position <= %(position)s AND i.product_id = ANY(%(products)s::text[])
+           AND i.context_key IS NOT NULL AND v.value > 0
+         GROUP BY i.product_id, i.context_kind, i.context_key) newest
+ GROUP BY product_id"""
 
 
 def _facts(
@@ -196,59 +205,73 @@ def _facts(
         group="context_key," if keys is not None else "",
         by="context_key, product_id" if keys is not None else "product_id",
     )
-    params = {
+    return rows(sql, _params(read, items, half_life) | {"keys": None if keys is None else list(keys)})
+
+
+def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> dict[str, Any]:
+    return {
         "kinds": list(DEFAULTS.values),
         "values": list(DEFAULTS.values.values()),
         "shop": read.shop_id,
         "position": read.positions.get("weights", 0),
         "products": [item.product_id for item in items],
-        "keys": None if keys is None else list(keys),
         "now": read.now,
         "half_life": half_life,
     }
-    return rows(sql, params)
 
 
 def _evidence(read: RankingToken, items: Sequence[OldItem]) -> Evidence:
     products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
+    breadth = {
+        product_id: (total,)
+        for product_id, total in rows(_BREADTH, _params(read, items, DEFAULTS.breadth_half_life_seconds))
+    }
     near = _near_keys(read)
     keys = [*near, *([read.context_key] if read.context_key else [])]
-    contexts = _facts(read, items, keys, DEFAULTS.context_half_life_seconds) if keys else []
-    own = {product: (reward, exposure) for key, product, reward, exposure in contexts if key == read.context_key}
+    lasting = _facts(read, items, keys, DEFAULTS.context_half_life_seconds) if keys else []
+    recent = _facts(read, items, [read.context_key], DEFAULTS.recent_half_life_seconds) if read.context_key else []
+    own = {product: sums for key, product, *sums in lasting if key == read.context_key}
     lent: dict[str, list[float]] = {}
-    for key, product, reward, exposure in contexts:
+    for key, product, reward, exposure in lasting:
         if key in near:
             sums = lent.setdefault(product, [0.0, 0.0])
             sums[0] += near[key] * reward
             sums[1] += near[key] * exposure
 
     def column(of: Mapping[str, Sequence[float]], part: int) -> Floats:
-        return np.array([of.get(item.product_id, (0.0, 0.0))[part] for item in items], dtype=np.float64)
+        return np.array([of[item.product_id][part] if item.product_id in of else 0.0 for item in items])
 
     scalars = read.scalars
     return Evidence(
         product_reward=column(products, 0),
         product_exposure=column(products, 1),
+        product_breadth=column(breadth, 0),
         context_reward=column(own, 0),
         context_exposure=column(own, 1),
+        recent_reward=column({product: sums for _, product, *sums in recent}, 0),
+        recent_exposure=column({product: sums for _, product, *sums in recent}, 1),
         near_reward=column(lent, 0),
         near_exposure=column(lent, 1),
         operator=_operator(read, items),
         context_reward_total=scalars["own_reward"],
         context_exposure_total=scalars["own_exposure"],
+        recent_reward_total=scalars["recent_reward"],
         near_reward_total=scalars["near_reward"],
         near_exposure_total=scalars["near_exposure"],
         shop=ShopEvidence(
-            reward=scalars["shop_reward"], exposure=scalars["shop_exposure"], products=int(scalars["products"])
+            reward=scalars["shop_reward"],
+            exposure=scalars["shop_exposure"],
+            breadth=scalars["shop_breadth"],
+            products=int(scalars["products"]),
         ),
     )
 
 
 def _near_keys(read: RankingToken) -> dict[str, float]:
-    """Keys of the near contexts of that time with the share of evidence that each lent."""
-    similarity = dict(read.neighbours)
-    found = rows("SELECT id, key FROM ranking_context WHERE id = ANY(%s::bigint[])", [list(similarity)])
-    return {key: float(neighbour_weight(similarity[id_])) for id_, key in found}
+    """Keys of the near contexts of that time with the share of its evidence that each lent."""
+    shares = dict(read.neighbours)
+    found = rows("SELECT id, key FROM ranking_context WHERE id = ANY(%s::bigint[])", [list(shares)])
+    return {key: shares[id_] for id_, key in found}
 
 
 def _operator(read: RankingToken, items: Sequence[OldItem]) -> Floats:

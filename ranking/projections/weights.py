@@ -15,13 +15,14 @@ from ranking.weights.factors import examination
 from ranking.weights.options import DEFAULTS, WeightOptions
 
 ContextKey = tuple[int, str, str]  # shop, kind, key
+Pair = tuple[ContextKey, str]  # context, product_id
 Key = TypeVar("Key")
 _EXAMINATION = [float(examination(rank)) for rank in range(1, 1101)]
 
 
 @dataclass(slots=True)
 class Sum:
-    """A decayed sum of rewards and exposures at the time of its newest event, in seconds."""
+    """A decayed sum of two values at the time of its newest addition, in seconds."""
 
     half_life: float
     reward: float = 0.0
@@ -40,7 +41,7 @@ class Sum:
 
 
 class Sums(dict[Key, Sum]):
-    """Sums by key, each made when its first event comes."""
+    """Sums by key, each made when its first addition comes."""
 
     def __init__(self, half_life: float) -> None:
         super().__init__()
@@ -59,7 +60,10 @@ class Batch:
         self.shops: Sums[int] = Sums(options.global_half_life_seconds)
         self.products: Sums[tuple[int, str]] = Sums(options.global_half_life_seconds)
         self.contexts: Sums[ContextKey] = Sums(options.context_half_life_seconds)
-        self.pairs: Sums[tuple[ContextKey, str]] = Sums(options.context_half_life_seconds)
+        self.recent_contexts: Sums[ContextKey] = Sums(options.recent_half_life_seconds)
+        self.pairs: Sums[Pair] = Sums(options.context_half_life_seconds)
+        self.recent_pairs: Sums[Pair] = Sums(options.recent_half_life_seconds)
+        self.rewarded_at: dict[Pair, float] = {}
         self.first_position: dict[ContextKey, int] = {}
 
     def add(self, event: RecordedEvent) -> None:
@@ -69,9 +73,15 @@ class Batch:
         for product_id, reward, exposure in contributions(event, self.options):
             self.shops[shop_id].add(reward, exposure, at)
             self.products[shop_id, product_id].add(reward, exposure, at)
-            if context is not None:
-                self.contexts[context].add(reward, exposure, at)
-                self.pairs[context, product_id].add(reward, exposure, at)
+            if context is None:
+                continue
+            pair = (context, product_id)
+            self.contexts[context].add(reward, exposure, at)
+            self.recent_contexts[context].add(reward, exposure, at)
+            self.pairs[pair].add(reward, exposure, at)
+            self.recent_pairs[pair].add(reward, exposure, at)
+            if reward > 0:
+                self.rewarded_at[pair] = max(self.rewarded_at.get(pair, at), at)
 
     def _context(self, event: RecordedEvent) -> ContextKey | None:
         context = event.data.get("context")
@@ -114,35 +124,43 @@ class Weights(Projection):
         if batch.shops:
             _merge_shops(batch)
             _merge_products(batch)
-            _merge_pairs(batch, _merge_contexts(batch))
+            ids = _merge_contexts(batch)
+            _merge_breadth(batch, _rewarded_before(batch, ids))
+            _merge_pairs(batch, ids)
         _set_operator_weights([event for event in events if event.type == WeightSet.type])
 
 
 weights = Weights()
 
 
-def _merged(table: str, half_life: float) -> str:
-    """SET clause that adds the excluded row to the stored one, both decayed to the later of their times."""
+def _merged(half_life: float, columns: Sequence[str], at: str = "at") -> str:
+    """SET clause that adds the excluded row to the stored row t, both decayed to the later of their times."""
 
     # beyond 1,000 half-lives a double is 0 all the same, and PostgreSQL's power() would raise an underflow
     def share(side: str) -> str:
-        return f"power(2.0, -least((greatest({table}.at, excluded.at) - {side}.at) / {half_life}, 1000))"
+        return f"power(2.0, -least((greatest(t.{at}, excluded.{at}) - {side}.{at}) / {half_life}, 1000))"
 
-    def total(column: str) -> str:
-        return f"{column} = {table}.{column} * {share(table)} + excluded.{column} * {share('excluded')}"
-
-    return f"{total('reward')}, {total('exposure')}, at = greatest({table}.at, excluded.at)"
+    totals = [f"{each} = t.{each} * {share('t')} + excluded.{each} * {share('excluded')}" for each in columns]
+    return ", ".join(totals)
 
 
 def _columns(sums: Sequence[Sum]) -> list[list[float]]:
     return [[each.reward for each in sums], [each.exposure for each in sums], [each.at for each in sums]]
 
 
+def _values(sums: Sequence[Sum]) -> list[list[float]]:
+    return [[each.reward for each in sums], [each.exposure for each in sums]]
+
+
+_LATER = "at = greatest(t.at, excluded.at)"
+
+
 def _merge_shops(batch: Batch) -> None:
     query(
         f"""INSERT INTO ranking_shopweight AS t (shop_id, reward, exposure, at)
             SELECT * FROM unnest(%s::integer[], %s::double precision[], %s::double precision[], %s::double precision[])
-            ON CONFLICT (shop_id) DO UPDATE SET {_merged("t", batch.options.global_half_life_seconds)}""",
+            ON CONFLICT (shop_id) DO UPDATE SET
+              {_merged(batch.options.global_half_life_seconds, ("reward", "exposure"))}, {_LATER}""",
         [list(batch.shops), *_columns(list(batch.shops.values()))],
     )
 
@@ -152,7 +170,8 @@ def _merge_products(batch: Batch) -> None:
         f"""INSERT INTO ranking_productweight AS t (shop_id, product_id, reward, exposure, at)
             SELECT * FROM unnest(%s::integer[], %s::text[], %s::double precision[], %s::double precision[],
                                  %s::double precision[])
-            ON CONFLICT (shop_id, product_id) DO UPDATE SET {_merged("t", batch.options.global_half_life_seconds)}""",
+            ON CONFLICT (shop_id, product_id) DO UPDATE SET
+              {_merged(batch.options.global_half_life_seconds, ("reward", "exposure"))}, {_LATER}""",
         [
             [shop_id for shop_id, _ in batch.products],
             [product_id for _, product_id in batch.products],
@@ -165,31 +184,91 @@ def _merge_contexts(batch: Batch) -> dict[ContextKey, int]:
     """Merge the contexts' totals and return their ids; a new one gets the position of the event that named it first."""
     keys = list(batch.contexts)
     found = rows(
-        f"""INSERT INTO ranking_context AS t (id, shop_id, kind, key, reward, exposure, at)
+        f"""INSERT INTO ranking_context AS t
+              (id, shop_id, kind, key, reward, exposure, at, recent_reward, recent_exposure)
             SELECT * FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::double precision[],
-                                 %s::double precision[], %s::double precision[])
-            ON CONFLICT (shop_id, kind, key) DO UPDATE SET {_merged("t", batch.options.context_half_life_seconds)}
+                                 %s::double precision[], %s::double precision[], %s::double precision[],
+                                 %s::double precision[])
+            ON CONFLICT (shop_id, kind, key) DO UPDATE SET
+              {_merged(batch.options.context_half_life_seconds, ("reward", "exposure"))},
+              {_merged(batch.options.recent_half_life_seconds, ("recent_reward", "recent_exposure"))}, {_LATER}
             RETURNING shop_id, kind, key, id""",
         [
             [batch.first_position[key] for key in keys],
             *([key[part] for key in keys] for part in range(3)),
             *_columns([batch.contexts[key] for key in keys]),
+            *_values([batch.recent_contexts[key] for key in keys]),
         ],
     )
     return {(shop_id, kind, key): id_ for shop_id, kind, key, id_ in found}
 
 
-def _merge_pairs(batch: Batch, ids: dict[ContextKey, int]) -> None:
+def _rewarded_before(batch: Batch, ids: dict[ContextKey, int]) -> dict[Pair, float]:
+    """When the rewarded pairs of the batch had been rewarded last before it."""
+    pairs = list(batch.rewarded_at)
+    found = rows(
+        """SELECT g.n, w.rewarded_at FROM unnest(%s::bigint[], %s::text[]) WITH ORDINALITY AS g (context_id, product_id, n)
+             JOIN ranking_contextweight w ON w.context_id = g.context_id AND w.product_id = g.product_id
+            WHERE w.rewarded_at IS NOT NULL""",
+        [[ids[context] for context, _ in pairs], [product_id for _, product_id in pairs]],
+    )
+    return {pairs[n - 1]: rewarded_at for n, rewarded_at in found}
+
+
+def _merge_breadth(batch: Batch, before: dict[Pair, float]) -> None:
+    """Let each context count once: where its newest reward moved on, the old term goes and the new one comes."""
+    half_life = batch.options.breadth_half_life_seconds
+    products: Sums[tuple[int, str]] = Sums(half_life)
+    shops: Sums[int] = Sums(half_life)
+    for pair, after in batch.rewarded_at.items():
+        (shop_id, _, _), product_id = pair
+        if after <= before.get(pair, float("-inf")):
+            continue
+        for each in (products[shop_id, product_id], shops[shop_id]):
+            each.add(1.0, 0.0, after)
+            if pair in before:
+                each.add(-1.0, 0.0, before[pair])
+    moved = f"SET {_merged(half_life, ('breadth',), 'breadth_at')}, breadth_at = greatest(t.breadth_at, excluded.breadth_at)"
+    moved = moved.replace("excluded.", "g.")
     query(
-        f"""INSERT INTO ranking_contextweight AS t (shop_id, context_id, product_id, reward, exposure, at)
-            SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::text[], %s::double precision[], %s::double precision[],
-                                 %s::double precision[])
-            ON CONFLICT (context_id, product_id) DO UPDATE SET {_merged("t", batch.options.context_half_life_seconds)}""",
+        f"""UPDATE ranking_productweight AS t {moved}
+              FROM unnest(%s::integer[], %s::text[], %s::double precision[], %s::double precision[])
+                AS g (shop_id, product_id, breadth, breadth_at)
+             WHERE t.shop_id = g.shop_id AND t.product_id = g.product_id""",
         [
-            [context[0] for context, _ in batch.pairs],
-            [ids[context] for context, _ in batch.pairs],
-            [product_id for _, product_id in batch.pairs],
-            *_columns(list(batch.pairs.values())),
+            [shop_id for shop_id, _ in products],
+            [product_id for _, product_id in products],
+            [each.reward for each in products.values()],
+            [each.at for each in products.values()],
+        ],
+    )
+    query(
+        f"""UPDATE ranking_shopweight AS t {moved}
+              FROM unnest(%s::integer[], %s::double precision[], %s::double precision[]) AS g (shop_id, breadth, breadth_at)
+             WHERE t.shop_id = g.shop_id""",
+        [list(shops), [each.reward for each in shops.values()], [each.at for each in shops.values()]],
+    )
+
+
+def _merge_pairs(batch: Batch, ids: dict[ContextKey, int]) -> None:
+    pairs = list(batch.pairs)
+    query(
+        f"""INSERT INTO ranking_contextweight AS t
+              (shop_id, context_id, product_id, reward, exposure, at, recent_reward, recent_exposure, rewarded_at)
+            SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::text[], %s::double precision[], %s::double precision[],
+                                 %s::double precision[], %s::double precision[], %s::double precision[],
+                                 %s::double precision[])
+            ON CONFLICT (context_id, product_id) DO UPDATE SET
+              {_merged(batch.options.context_half_life_seconds, ("reward", "exposure"))},
+              {_merged(batch.options.recent_half_life_seconds, ("recent_reward", "recent_exposure"))}, {_LATER},
+              rewarded_at = greatest(t.rewarded_at, excluded.rewarded_at)""",
+        [
+            [context[0] for context, _ in pairs],
+            [ids[context] for context, _ in pairs],
+            [product_id for _, product_id in pairs],
+            *_columns([batch.pairs[pair] for pair in pairs]),
+            *_values([batch.recent_pairs[pair] for pair in pairs]),
+            [batch.rewarded_at.get(pair) for pair in pairs],
         ],
     )
 

@@ -74,13 +74,16 @@ CREATE TABLE ranking_retiredproduct (
   PRIMARY KEY (shop_id, product_id)
 );
 
--- 3. weights: decayed sums (value, reference time in seconds); keyed by the shop's own product id, so that feedback for a
---    product that has not arrived yet is waiting for it
+-- 3. weights: decayed sums at a reference time `at`, in seconds; keyed by the shop's own product id, so that feedback for
+--    a product that has not arrived yet is waiting for it. `recent_*` are the same sums by a short half-life; `breadth`
+--    counts the contexts that rewarded a product, each once, by the age of its newest reward.
 CREATE TABLE ranking_shopweight (
-  shop_id  integer PRIMARY KEY,
-  reward   double precision NOT NULL,
-  exposure double precision NOT NULL,
-  at       double precision NOT NULL
+  shop_id    integer PRIMARY KEY,
+  reward     double precision NOT NULL,
+  exposure   double precision NOT NULL,
+  at         double precision NOT NULL,
+  breadth    double precision NOT NULL DEFAULT 0,
+  breadth_at double precision NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 CREATE TABLE ranking_productweight (
   shop_id    integer NOT NULL,
@@ -88,26 +91,33 @@ CREATE TABLE ranking_productweight (
   reward     double precision NOT NULL,
   exposure   double precision NOT NULL,
   at         double precision NOT NULL,
+  breadth    double precision NOT NULL DEFAULT 0,
+  breadth_at double precision NOT NULL DEFAULT 0,
   PRIMARY KEY (shop_id, product_id)
 ) WITH (fillfactor = 70);
 CREATE TABLE ranking_context (
-  id       bigint PRIMARY KEY,                    -- position of the first event that named it
-  shop_id  integer NOT NULL,
-  kind     text    NOT NULL,
-  key      text    NOT NULL,
-  reward   double precision NOT NULL,
-  exposure double precision NOT NULL,
-  at       double precision NOT NULL,
+  id              bigint PRIMARY KEY,             -- position of the first event that named it
+  shop_id         integer NOT NULL,
+  kind            text    NOT NULL,
+  key             text    NOT NULL,
+  reward          double precision NOT NULL,
+  exposure        double precision NOT NULL,
+  recent_reward   double precision NOT NULL,
+  recent_exposure double precision NOT NULL,
+  at              double precision NOT NULL,
   UNIQUE (shop_id, kind, key)
 ) WITH (fillfactor = 70);
 CREATE INDEX ranking_context_trigram ON ranking_context USING gin (key gin_trgm_ops);  -- for neighbours by spelling
 CREATE TABLE ranking_contextweight (
-  shop_id    integer NOT NULL,
-  context_id bigint  NOT NULL,
-  product_id text    NOT NULL,
-  reward     double precision NOT NULL,
-  exposure   double precision NOT NULL,
-  at         double precision NOT NULL,
+  shop_id         integer NOT NULL,
+  context_id      bigint  NOT NULL,
+  product_id      text    NOT NULL,
+  reward          double precision NOT NULL,
+  exposure        double precision NOT NULL,
+  recent_reward   double precision NOT NULL,
+  recent_exposure double precision NOT NULL,
+  at              double precision NOT NULL,
+  rewarded_at     double precision,               -- of the newest reward; NULL: shown, never rewarded
   PRIMARY KEY (context_id, product_id)
 ) WITH (fillfactor = 70);
 CREATE TABLE ranking_operatorweight (
