@@ -7,8 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -20,7 +19,7 @@ from unfold.admin import ModelAdmin
 from catalog.admin_filters import BrandFilter, CategoryFilter, LanguageFilter, RetiredFilter
 from catalog.diffs import content_diff
 from catalog.forms import ProductForm
-from catalog.models import Product
+from catalog.models import DescriptionVersion, Product
 from catalog.selectors import history
 from catalog.services import description_restore, product_edit, product_retire, products_upsert
 from eventlog.errors import FreshetError
@@ -41,7 +40,7 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         "category_path",
         "price_shown",
         "in_stock",
-        "description_version",
+        "version",
         "updated_at",
         "retired_at",
     )
@@ -74,7 +73,9 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     @admin.display(description="title", ordering="title")
     def short_title(self, product: Product) -> str:
-        return Truncator(product.title).chars(90)
+        return format_html(
+            '<span style="display: block; min-width: 16rem">{}</span>', Truncator(product.title).chars(90)
+        )
 
     @admin.display(description="category")
     def category_path(self, product: Product) -> str:
@@ -87,6 +88,10 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         return format_html(
             '<span style="white-space: nowrap">{} {}</span>', f"{product.price:,.2f}", product.currency or ""
         )
+
+    @admin.display(description="version", ordering="description_version")
+    def version(self, product: Product) -> int:
+        return product.description_version
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
         return False  # products are retired, never deleted
@@ -141,7 +146,10 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def restore_view(self, request: HttpRequest, object_id: str, version: int) -> HttpResponse:
         """Make a description version current again, if nothing has changed since the editor saw the history."""
-        product = get_object_or_404(Product, pk=object_id)
+        product = self.get_object(request, object_id)
+        seen = request.POST.get("current", "")
+        if product is None or not (seen.isascii() and seen.isdigit()):
+            raise Http404
         if not self.has_change_permission(request, product):
             raise PermissionDenied
         try:
@@ -149,7 +157,7 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
                 shop_id=product.shop_id,
                 product_id=product.product_id,
                 version=version,
-                expected_version=int(request.POST.get("current", "0")),
+                expected_version=int(seen),
                 now=timezone.now(),
             )
         except FreshetError as error:
@@ -185,6 +193,26 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
             self.message_user(
                 request, "It is in the log, and will show here and in search in a moment.", messages.WARNING
             )
+
+
+@admin.register(DescriptionVersion)
+class DescriptionVersionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+    """The history of every product in one list, to look at; restoring is done on the product's page."""
+
+    list_display = ("product_id", "version", "origin", "restored_from", "recorded_at", "position")
+    list_filter = ("origin",)
+    search_fields = ("product_id",)
+    ordering = ("-position",)
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: DescriptionVersion | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: DescriptionVersion | None = None) -> bool:
+        return False
 
 
 def _history(product: Product) -> list[dict[str, Any]]:

@@ -26,7 +26,9 @@ class JsonAsTyped(forms.JSONField):
         return initial if self.disabled else InvalidJSONInput(data or "")
 
     def prepare_value(self, value: Any) -> Any:
-        return value if isinstance(value, InvalidJSONInput) else json.dumps(value, ensure_ascii=False, indent=1)
+        if value is None or isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=1)
 
 
 def _line(label: str, help_text: str = "", *, required: bool = False) -> forms.CharField:
@@ -51,7 +53,11 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic whe
     attributes = JsonAsTyped(required=False, help_text='Such as {"colour": "Black", "power_w": 10}')
     image_url = _line("Image address")
     released_at = _line("Released", "Such as 2019-03-01 or 2019-03-01T10:00:00Z.")
-    relations = JsonAsTyped(required=False, help_text='Such as [{"kind": "accessory_of", "product_id": "77"}]')
+    relations = JsonAsTyped(
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text='Such as [{"kind": "accessory_of", "product_id": "77"}]',
+    )
     price = forms.FloatField(required=False, widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}))
     currency = _line("Currency", "Such as EUR.")
     in_stock = forms.BooleanField(required=False, initial=True, widget=UnfoldBooleanSwitchWidget())
