@@ -108,6 +108,7 @@ def test_it_survives_its_supervisor(running: Running) -> None:
 
 
 def test_ctrl_c_stops_all_of_it(running: Running) -> None:
+    running.wait_until(lambda: all(running.pid(name) for name in PROCESSES))
     pids = [json.loads(file.read_text())["pid"] for file in (running.home / "run").glob("*.json")]
     assert len(pids) == len(PROCESSES) + 2  # supervisord and the command itself
 

@@ -123,7 +123,7 @@ def _names_its_postmaster(lines: list[str]) -> bool:
     """Lines of the pid file: pid, folder, start time in seconds, and others (PostgreSQL's `pidfile.h`)."""
     try:
         process = psutil.Process(int(lines[0]))
-        same_start = abs(process.create_time() - float(lines[2])) <= _START_TOLERANCE_SECONDS
-        return same_start and process.status() != psutil.STATUS_ZOMBIE
+        same_start = bool(abs(process.create_time() - float(lines[2])) <= _START_TOLERANCE_SECONDS)
+        return same_start and bool(process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.NoSuchProcess, ValueError, IndexError):
         return False

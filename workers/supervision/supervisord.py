@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +38,10 @@ class Supervisor:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def start_processes(self) -> None:
-        """Start the Procfile's processes, without waiting for them."""
-        self.control.supervisor.startProcessGroup("app", False)
-
-    def stop(self) -> None:
-        """Stop everything: the processes first, the servers last."""
-        self.process.terminate()
-        self.process.wait()
+    def start_processes(self, names: Iterable[str]) -> None:
+        """Start processes of the Procfile, without waiting for them."""
+        for name in names:
+            self.control.supervisor.startProcess(f"app:{name}", False)
 
 
 def start_supervisor(home: Path, *, servers: tuple[str, ...]) -> Supervisor:

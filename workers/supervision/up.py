@@ -29,6 +29,8 @@ from workers.supervision.terminal import LogEcho, own_foreground
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_SECONDS = 0.2
+# what a search and an event need; the others start when these are up, so that they do not share the cores with them
+_FIRST = ("web", "projections")
 
 
 class CannotStart(Exception):
@@ -93,7 +95,7 @@ def _start(home: Path, *, first: bool) -> Supervisor:
         publish(home, endpoints, servers=servers)
     if first and subprocess.run([sys.executable, "manage.py", "set_up"], cwd=PROJECT, check=False).returncode:
         raise CannotStart("The set-up failed; what it said stands above.")
-    supervisor.start_processes()
+    supervisor.start_processes(_FIRST)
     return supervisor
 
 
@@ -109,8 +111,16 @@ def _wait_for_servers(home: Path, endpoints: Endpoints, servers: tuple[str, ...]
 def _wait_until_ready(supervisor: Supervisor, port: int, echo: LogEcho) -> bool:
     """Return when the API answers that it is ready, False when the supervisor died before."""
     hint_at = time.monotonic() + 120
+    later = [name for name in read_procfile() if name not in _FIRST]
     while supervisor.alive():
-        if _ready(port):
+        # alive, not ready: an event that waits since a crash may need the beat before it is applied
+        if later and _answers(port, "live"):
+            try:
+                supervisor.start_processes(later)
+            except OSError:
+                continue  # it died this moment: the caller starts everything again
+            later = []
+        if not later and _answers(port, "ready"):
             return True
         echo.print_new()
         if time.monotonic() > hint_at:
@@ -120,9 +130,9 @@ def _wait_until_ready(supervisor: Supervisor, port: int, echo: LogEcho) -> bool:
     return False
 
 
-def _ready(port: int) -> bool:
+def _answers(port: int, probe: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{probe}", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
