@@ -42,7 +42,6 @@ def _outcome(check: Callable[[], str | None]) -> dict[str, Any]:
         reason = check()
     except (DatabaseError, PsycopgError, redis.RedisError) as error:
         reason = f"no answer ({type(error).__name__})"  # the message may name hosts and users
-        _forget_dead_connection()
     return {"ok": reason is None} | ({} if reason is None else {"reason": reason})
 
 
@@ -79,11 +78,6 @@ def _worker() -> str | None:
     if drained is not None and drained < PATIENCE_SECONDS:
         return None
     return f"an event waits for {waiting:.0f} s and no worker has drained for {PATIENCE_SECONDS:.0f} s"
-
-
-def _forget_dead_connection() -> None:
-    if connection.connection is not None and connection.connection.closed:
-        connection.close()
 
 
 CHECKS: dict[str, Callable[[], str | None]] = {

@@ -14,6 +14,7 @@ urlpatterns = [
     path("v1/", include("catalog.urls")),
     path("v1/", include("feedback.urls")),
     path("v1/", include("ranking.urls")),
+    path("v1/", include("insights.urls")),
     path("v1/schema", schema, name="schema"),
     path("v1/docs", SpectacularSwaggerView.as_view(throttle_classes=[]), name="docs"),
     path("health/live", live),

@@ -8,6 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel, Field
 
+from eventlog.rejections import Rejection
 from ranking.filters import FACETS, SORTS
 from ranking.inputs import WeightIn
 
@@ -72,13 +73,6 @@ class TokenIn(BaseModel):
 
 class WeightsIn(BaseModel):
     weights: list[WeightIn] = Field(max_length=1000)
-
-
-class Rejection(BaseModel):
-    index: int
-    code: str
-    field: str | None
-    detail: str
 
 
 class BatchAnswer(BaseModel):

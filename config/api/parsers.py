@@ -92,7 +92,7 @@ def _what_is_wrong(body: bytes, error: orjson.JSONDecodeError) -> str:
     except UnicodeDecodeError as bad:
         return f"The body is not UTF-8: byte {bad.object[bad.start]:#04x} at position {bad.start}."
     at = len(body.decode()[: error.pos].encode())  # orjson counts characters
-    for start in (at, max(at - 1, 0)):  # it may point behind the sign or the first letter
+    for start in (max(at - 1, 0), at):  # it may point behind the sign
         if found := _NOT_A_NUMBER.match(body, start):
             return f"{found[0].decode()} at position {start} is no number in JSON; leave the member out or send null."
     return f"{error.msg} (line {error.lineno}, column {error.colno}, position {error.pos})."

@@ -13,7 +13,6 @@ import pydantic
 import redis
 import structlog
 from django.core import exceptions as django_errors
-from django.db import connection
 from django.db import utils as database_errors
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions as drf_errors
@@ -25,7 +24,7 @@ from eventlog.errors import FreshetError
 log = structlog.get_logger(__name__)
 CONTENT_TYPE = "application/problem+json"
 
-_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.TransactionRollback)
+_BUSY = ("55P03", "57014", "40001", "40P01")  # lock timeout, statement timeout, serialization, deadlock
 _NUL = ("NUL (0x00)", "\\u0000 cannot be converted", "null character", "NUL")
 
 
@@ -137,13 +136,12 @@ def _of_servers(error: Exception) -> Problem | None:
         return Problem(
             status=400, code="nul_character", detail="A text holds the character NUL (U+0000); leave it out."
         )
-    if isinstance(cause, psycopg.OperationalError) and isinstance(cause, _BUSY):
+    if isinstance(cause, psycopg.OperationalError) and cause.sqlstate in _BUSY:
         log.warning("database_busy", error=repr(cause))
         return _retry("database_busy", "Somebody else is changing the same rows; try again.", seconds=1)
     if isinstance(error, database_errors.OperationalError | database_errors.InterfaceError) or isinstance(
         cause, psycopg.OperationalError | psycopg.InterfaceError
     ):
-        _drop_dead_connection()
         log.error("database_unavailable", error=repr(error))
         return _retry(
             "database_unavailable", "The database does not answer; nothing was changed. Try again.", seconds=2
@@ -156,13 +154,6 @@ def _of_servers(error: Exception) -> Problem | None:
 
 def _retry(code: str, detail: str, *, seconds: int) -> Problem:
     return Problem(status=503, code=code, detail=detail, headers={"Retry-After": str(seconds)})
-
-
-def _drop_dead_connection() -> None:
-    """Forget a connection that psycopg found closed: raw statements pass by Django, which would keep it for ever."""
-    inner = connection.connection
-    if inner is not None and inner.closed and not connection.in_atomic_block:
-        connection.close()
 
 
 def _unforeseen(error: Exception) -> Problem:

@@ -6,6 +6,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
+import structlog
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from drf_spectacular.contrib.pydantic import PydanticExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -19,6 +20,7 @@ from config.api.permissions import scopes_for
 from config.api.problems import CONTENT_TYPE
 from config.api.renderers import to_json
 
+log = structlog.get_logger(__name__)
 _TEXT = {"type": "string"}
 PROBLEM = {
     "type": "object",
@@ -74,6 +76,8 @@ class FreshetSchema(AutoSchema):
 def _register(schema: AutoSchema, name: str, shape: dict[str, Any]) -> dict[str, str]:
     """Put a shape among the document's components and return the reference to it."""
     component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=shape)  # type: ignore[no-untyped-call]
+    if component in schema.registry and schema.registry[component].schema != shape:
+        log.warning("schema_name_taken", name=name)  # two apps call different shapes the same: one of them is not shown
     schema.registry.register_on_missing(component)
     reference: dict[str, str] = component.ref
     return reference
