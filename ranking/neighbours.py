@@ -16,13 +16,8 @@ from ranking.encoders import Encoder
 from ranking.events import ContextRelated
 from ranking.retrieval import vector_text
 from ranking.towers import Model, query_vectors
+from ranking.weights.near import UNRELATED_QUERIES, unrelated_cosine
 from ranking.weights.options import DEFAULTS, WeightOptions
-
-# queries that have nothing to do with each other, to see which cosine an encoder gives such
-_UNRELATED = (
-    "running shoes", "toner cartridge", "green tea", "winter tyres", "蓝牙耳机", "novel", "garden hose", "wedding ring",
-    "dog food", "usb c cable", "piano", "sunscreen", "office chair", "olive oil", "kinderwagen", "fishing rod",
-)  # fmt: skip
 
 # the larger of cosine under the frozen encoder, stretched so that unrelated contexts have 0, and similarity of spelling
 _FIND = """
@@ -42,10 +37,9 @@ SELECT id, reward * power(2.0, -least(greatest(%s - at, 0) / {DEFAULTS.context_h
 
 
 @cache
-def unrelated_cosine(encoder: Encoder) -> float:
-    """The mean cosine that an encoder gives to unrelated queries: about 0.8 for multilingual-e5-small, 0.1 for MiniLM."""
-    vectors = np.stack([encoder.encode_query(text) for text in _UNRELATED])  # (16, D)
-    return float((vectors @ vectors.T)[np.triu_indices(len(_UNRELATED), k=1)].mean())
+def _unrelated(encoder: Encoder) -> float:
+    """The mean cosine that an encoder gives to unrelated queries, made once a process."""
+    return float(unrelated_cosine(np.stack([encoder.encode_query(text) for text in UNRELATED_QUERIES])))
 
 
 def neighbours_find(*, shop_id: int, key: str, model: Model, now: float) -> list[tuple[int, float, float]]:
@@ -87,7 +81,7 @@ def _find(
         "key": key,
         "vector": vector_text(vector),
         "encoder": encoder.fingerprint,
-        "unrelated": unrelated_cosine(encoder),
+        "unrelated": _unrelated(encoder),
         "own": own,
         "most": options.near_contexts,
         "least": options.near_similarity,

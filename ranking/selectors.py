@@ -75,7 +75,8 @@ def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
         operator=np.array([operator]),
         shop=shop,
     )
-    return _answer(weights(relevance=np.ones(1), evidence=evidence), evidence, 0)
+    # with ŷ = 0 the factor g is what it is before it meets the odds of a query
+    return _answer(weights(relevance=np.zeros(1), evidence=evidence), evidence, 0)
 
 
 def _in_query(shop_id: int, product_id: str, text: str, now: float) -> dict[str, Any]:

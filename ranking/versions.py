@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from eventlog.database import rows
 from feedback.ranking_token import RankingToken, token_read
 from ranking.lexical import document_terms, idf, saturate
+from ranking.projections.weights import BREADTH_REWARD
 from ranking.query_text import QueryText
 from ranking.scoring import Scores, score
 from ranking.serving import explanation
@@ -193,7 +194,7 @@ SELECT product_id, sum(power(2.0, -least(greatest(%(now)s - at, 0) / %(half_life
           FROM feedback_interaction i
           JOIN unnest(%(kinds)s::text[], %(values)s::double precision[]) AS v (kind, value) ON v.kind = i.kind
          WHERE i.shop_id = %(shop)s AND i.position <= %(position)s AND i.product_id = ANY(%(products)s::text[])
-           AND i.context_key IS NOT NULL AND v.value > 0
+           AND i.context_key IS NOT NULL AND v.value >= %(least)s
          GROUP BY i.product_id, i.context_kind, i.context_key) newest
  GROUP BY product_id"""
 
@@ -224,7 +225,9 @@ def _evidence(read: RankingToken, items: Sequence[OldItem]) -> Evidence:
     products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
     breadth = {
         product_id: (total,)
-        for product_id, total in rows(_BREADTH, _params(read, items, DEFAULTS.breadth_half_life_seconds))
+        for product_id, total in rows(
+            _BREADTH, _params(read, items, DEFAULTS.breadth_half_life_seconds) | {"least": BREADTH_REWARD}
+        )
     }
     near = _near_keys(read)
     keys = [*near, *([read.context_key] if read.context_key else [])]

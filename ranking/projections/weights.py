@@ -17,6 +17,7 @@ from ranking.weights.options import DEFAULTS, WeightOptions
 ContextKey = tuple[int, str, str]  # shop, kind, key
 Pair = tuple[ContextKey, str]  # context, product_id
 Key = TypeVar("Key")
+BREADTH_REWARD = 1.0  # a context counts for a product's breadth from a click on; a view says too little
 _EXAMINATION = [float(examination(rank)) for rank in range(1, 1101)]
 
 
@@ -80,7 +81,7 @@ class Batch:
             self.recent_contexts[context].add(reward, exposure, at)
             self.pairs[pair].add(reward, exposure, at)
             self.recent_pairs[pair].add(reward, exposure, at)
-            if reward > 0:
+            if reward >= BREADTH_REWARD:
                 self.rewarded_at[pair] = max(self.rewarded_at.get(pair, at), at)
 
     def _context(self, event: RecordedEvent) -> ContextKey | None:
