@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from time import monotonic
+from time import monotonic, sleep
 
 import psycopg
 import structlog
@@ -21,8 +21,9 @@ from eventlog.window import Window
 
 log = structlog.get_logger(__name__)
 ATTEMPTS = 3  # an event that fails this often is parked: once may be a deadlock, twice a coincidence
-BATCH = 5000
-TURN_SECONDS = 0.25  # about what one projection's batch may take while the others wait
+BATCH = 10_000  # the more a turn takes, the fewer round trips an event costs
+SMALLEST_BATCH = 500
+TURN_SECONDS = 0.25  # about what one projection's batch may take while others wait
 # the connection, a lock, the disk: not the event's fault
 _STORAGE_ERRORS = (OperationalError, psycopg.OperationalError)
 
@@ -34,21 +35,23 @@ class NotParked(FreshetError):
     status = 404
 
 
-def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False) -> int:
+def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linger_seconds: float = 0.0) -> int:
     """Sequence what is pending and drain every projection, again and again until a pass finds nothing.
 
+    With `linger_seconds` it must find nothing twice, so long apart.
     Returns how many events were sequenced. Projections are served in turn, in their order, a batch each of about
     TURN_SECONDS, so that none starves another; a stretch of the log is read once for all that stand at its start.
     Raises LogDamaged at once, and a storage error when the others of its pass were served.
     """
     every = projections()
     window = Window(types={ParkedEventRetried.type}.union(*(projection.event_types for projection in every.values())))
-    sizes = dict.fromkeys(every, BATCH // 4)
-    sequenced, failure = 0, None
+    sizes = dict.fromkeys(every, BATCH // 8)
+    sequenced, failure, lingered = 0, None, linger_seconds == 0
     while not should_stop() and failure is None:
         new = max(sequence(), 0)
         moved = 0
-        for name in _behind(list(every)):
+        turns = list(every) if new else _behind(list(every))
+        for name in turns:
             started = monotonic()
             try:
                 moved += drain(every[name], batch=sizes[name], window=window)
@@ -56,17 +59,25 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False) -> in
                 log.warning("drain_failed", consumer=name, error=repr(error))
                 failure = error
             took = monotonic() - started
-            if took < TURN_SECONDS / 2:
-                sizes[name] = min(BATCH, 2 * sizes[name])
-            else:
-                sizes[name] = max(1, int(sizes[name] * TURN_SECONDS / took))
+            sizes[name] = BATCH if len(turns) == 1 else _next_size(sizes[name], took)
+            if took > TURN_SECONDS / 2 and len(turns) > 1:
                 new += max(sequence(), 0)  # what came meanwhile need not wait for the next pass
         sequenced += new
-        if not new and not moved:
+        if new or moved:
+            lingered = linger_seconds == 0
+        elif lingered:
             break
+        else:
+            sleep(linger_seconds)
+            lingered = True
     if failure is not None:
         raise failure
     return sequenced
+
+
+def _next_size(size: int, took: float) -> int:
+    """The batch that takes about a turn, given what the last one took; never so small that round trips are all it does."""
+    return min(BATCH, 2 * size, max(SMALLEST_BATCH, int(size * TURN_SECONDS / max(took, 0.001))))
 
 
 def _behind(consumers: list[str]) -> list[str]:
@@ -156,7 +167,7 @@ def _apply_one_by_one(projection: Projection, events: Sequence[RecordedEvent], *
 
 def _park_after_attempts(consumer: str, event: RecordedEvent, error: Exception) -> bool:
     """Count a failure; park the event when it failed often enough and say so."""
-    message = f"{type(error).__name__}: {error}"[:2000]
+    message = f"{type(error).__name__}: {error}"[:2000].replace("\0", "").encode(errors="replace").decode()
     attempts = scalar(
         """INSERT INTO eventlog_failure AS f (consumer, position, attempts, error) VALUES (%s, %s, 1, %s)
            ON CONFLICT (consumer, position) DO UPDATE SET attempts = f.attempts + 1, error = excluded.error,

@@ -25,7 +25,7 @@ class ConcurrentChange(FreshetError):
 
 
 class UnstorableText(FreshetError):
-    """A text holds the character U+0000, which PostgreSQL cannot store."""
+    """A text holds U+0000 or half of a surrogate pair, which PostgreSQL cannot store."""
 
     code = "bad_text"
 

@@ -6,6 +6,7 @@ function from the stored data of one version to that of the next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -16,7 +17,10 @@ from uuid import UUID, uuid4, uuid5
 
 import orjson
 
+from eventlog.errors import UnstorableText
+
 type_registry: dict[str, type[Event]] = {}
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # escaped, and not a backslash followed by "u0000"
 _upcasters: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
@@ -60,7 +64,16 @@ class NewEvent:
 
     @cached_property
     def payload(self) -> bytes:
-        return orjson.dumps(self.event.data(), option=orjson.OPT_SERIALIZE_NUMPY)
+        """The data as JSON text. Raises UnstorableText."""
+        try:
+            text = orjson.dumps(self.event.data(), option=orjson.OPT_SERIALIZE_NUMPY)
+        except orjson.JSONEncodeError as error:
+            if "surrogates" in str(error):
+                raise UnstorableText from error
+            raise
+        if b"\\u0000" in text and _NUL.search(text):
+            raise UnstorableText
+        return text
 
     def hash(self) -> bytes:
         """Identify the content, so that a known event id with other content is told apart from a repeat."""

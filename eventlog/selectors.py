@@ -13,16 +13,18 @@ from eventlog.database import Row, rows, scalar
 from eventlog.errors import LogDamaged
 from eventlog.events import RecordedEvent, upcast
 
-# data as text: jsonb in psycopg's binary form would be parsed by `json`, five times slower than orjson
+# data as text: psycopg would parse json by the standard library, five times slower than orjson
 _COLUMNS = """e.id, e.shop_id, e.stream, e.version, e.type, e.schema_version, e.data::text, e.personal, e.subject_id,
               e.event_id, e.occurred_at, e.recorded_at"""
 # One walk along the leaves of each primary key; joining row by row would descend the event index for each.
 _READ = f"""
 WITH wanted AS MATERIALIZED (SELECT position, event_id FROM eventlog_position WHERE position > %s AND position <= %s)
-SELECT w.position, {_COLUMNS}
+SELECT (SELECT count(*) FROM wanted), w.position, {_COLUMNS}
   FROM eventlog_event e JOIN wanted w ON w.event_id = e.id
  WHERE e.id = ANY (ARRAY(SELECT event_id FROM wanted)) AND (%b::text[] IS NULL OR e.type = ANY (%b::text[]))
  ORDER BY w.position"""
+
+_COUNT = "SELECT count(*) FROM eventlog_position WHERE position > %s AND position <= %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,14 @@ class Head:
 
 def read(*, after: int, to: int, types: Collection[str] | None = None) -> list[RecordedEvent]:
     """Return the events at positions after < p <= to, in order, upcast. Raises LogDamaged when there is a hole."""
-    there = scalar("SELECT count(*) FROM eventlog_position WHERE position > %s AND position <= %s", [after, to])
+    wanted = None if types is None else sorted(types)
+    found = rows(_READ, [after, to, wanted, wanted], binary=True)
+    there = found[0][0] if found else scalar(_COUNT, [after, to])
     if there != to - after:
         raise LogDamaged(f"{to - after - there} positions are missing between {after} and {to}")
-    wanted = None if types is None else sorted(types)
-    return [_recorded(row) for row in rows(_READ, [after, to, wanted, wanted], binary=True)]
+    if wanted is None and len(found) != there:
+        raise LogDamaged(f"{there - len(found)} events are missing between {after} and {to}")
+    return [_recorded(row[1:]) for row in found]
 
 
 def read_at(position: int) -> RecordedEvent:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from eventlog.database import query, rows, scalar, wrapper
-from eventlog.errors import ConcurrentChange, UnstorableText
+from eventlog.errors import ConcurrentChange
 from eventlog.events import NewEvent
 
 Outcome = Literal["accepted", "duplicate", "event_id_conflict"]
@@ -35,12 +35,10 @@ def append(*, shop_id: int, events: Sequence[NewEvent]) -> list[Appended]:
 
     Facts with a known id come back as `duplicate`, or `event_id_conflict` when the content differs; nothing of them is
     stored. Stream events are stored all or none; at most one event a stream.
-    Raises ConcurrentChange when a stream is not at the version an event expects, UnstorableText for U+0000.
+    Raises ConcurrentChange when a stream is not at the version an event expects, UnstorableText.
     """
     try:
         return _append(shop_id, events)
-    except psycopg.errors.UntranslatableCharacter as error:
-        raise UnstorableText from error
     except psycopg.errors.CheckViolation:
         if wrapper().in_atomic_block or not make_partitions():
             raise
@@ -78,7 +76,7 @@ def wake_up() -> None:
         import_string(settings.EVENTLOG_WAKE_UP)()
 
 
-def sequence(*, batch: int = 5000) -> int:
+def sequence(*, batch: int = 10_000) -> int:
     """Give positions to up to `batch` committed events; return how many, -1 when another session is at it."""
     return int(scalar("SELECT eventlog_sequence(%s)", [batch]))
 
@@ -97,7 +95,7 @@ def forget_drains(*, older_than_days: int = 30) -> int:
 
 # %b: a list travels in PostgreSQL's binary form, which psycopg makes 200 times faster than the textual one
 _APPEND_FACT = """
-SELECT eventlog_append_fact(%s, %b::uuid, %b::bytea, %s::text, %s::smallint, %s::jsonb, %b::bytea, %b::uuid, %b::uuid,
+SELECT eventlog_append_fact(%s, %b::uuid, %b::bytea, %s::text, %s::smallint, %s::json, %b::bytea, %b::uuid, %b::uuid,
                             %b::timestamptz)"""
 _APPEND_FACTS = """
 SELECT accepted, row_ids

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from eventlog.events import RecordedEvent
 from eventlog.selectors import read
 
-AHEAD = 5000
+AHEAD = 10_000
 
 
 class Window:

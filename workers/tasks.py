@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import monotonic
 
 from eventlog.consume import sequence_and_drain
 from eventlog.models import Shop
+from eventlog.services import forget_drains
 from eventlog.services import make_partitions as log_make_partitions
 from feedback.services import clock_tick
 from ranking.policies import shop_embed
 from ranking.services import lexical_statistics_publish
 from workers.celery import app
-from workers.wake_up import KEY, broker_client
+from workers.wake_up import KEY, LINGER_SECONDS, broker_client
+
+DRAIN_SECONDS = 10.0
 
 
 @app.task
 def drain() -> int:
-    """Sequence and drain everything; the key goes first, so that an append after this line sends a wake-up of its own."""
+    """Sequence and drain everything; the key goes first, so that an append after this line sends a wake-up of its own.
+
+    Under a load that never pauses it makes way for itself, so that the worker can be stopped in between.
+    """
     broker_client().delete(KEY)
-    sequenced = sequence_and_drain()
-    if sequenced and lexical_statistics_publish(now=datetime.now(UTC)):
+    until = monotonic() + DRAIN_SECONDS
+    sequenced = sequence_and_drain(should_stop=lambda: monotonic() > until, linger_seconds=LINGER_SECONDS)
+    if monotonic() > until:
+        drain.delay()
+    elif sequenced and lexical_statistics_publish(now=datetime.now(UTC)):
         sequenced += sequence_and_drain()
     return sequenced
 
@@ -32,7 +42,8 @@ def embed() -> int:
 
 @app.task
 def make_partitions() -> int:
-    """Keep empty partitions ahead of the log."""
+    """Keep empty partitions ahead of the log, and no notes of drains that nobody asks for any more."""
+    forget_drains()
     return log_make_partitions()
 
 

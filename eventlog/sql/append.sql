@@ -20,7 +20,7 @@ END $$;
 -- work of the general function for the most frequent call. The caller asks for a known id's hash in a statement of its
 -- own, which sees what a racing sender committed while this one waited for it.
 CREATE OR REPLACE FUNCTION eventlog_append_fact(
-  p_shop integer, p_event_id uuid, p_hash bytea, p_type text, p_schema_version smallint, p_data jsonb,
+  p_shop integer, p_event_id uuid, p_hash bytea, p_type text, p_schema_version smallint, p_data json,
   p_personal bytea, p_subject uuid, p_causation uuid, p_occurred timestamptz
 ) RETURNS bigint LANGUAGE plpgsql
 SET enable_seqscan = off  -- plans are cached while the tables are empty
@@ -79,7 +79,7 @@ BEGIN
   END IF;
   WITH stored AS (
     INSERT INTO eventlog_event AS e (shop_id, type, schema_version, data, personal, subject_id, event_id, causation_id, occurred_at)
-    SELECT p_shop, g.type, g.schema_version, g.data::jsonb, g.personal, g.subject_id, g.event_id, g.causation_id, g.occurred_at
+    SELECT p_shop, g.type, g.schema_version, g.data::json, g.personal, g.subject_id, g.event_id, g.causation_id, g.occurred_at
       FROM unnest(p_event_id, p_type, p_schema_version, p_data, p_personal, p_subject, p_causation, p_occurred)
         AS g (event_id, type, schema_version, data, personal, subject_id, causation_id, occurred_at)
      WHERE accepted IS NULL OR g.event_id = ANY (accepted)
@@ -129,7 +129,7 @@ BEGIN
   ), stored AS (
     INSERT INTO eventlog_event AS e (shop_id, stream, version, type, schema_version, data, personal, subject_id, event_id,
                                      causation_id, occurred_at)
-    SELECT p_shop, m.stream, m.version, m.type, m.schema_version, m.data::jsonb, m.personal, m.subject_id, m.event_id,
+    SELECT p_shop, m.stream, m.version, m.type, m.schema_version, m.data::json, m.personal, m.subject_id, m.event_id,
            m.causation_id, m.occurred_at
       FROM moved m ORDER BY m.stream
     RETURNING e.id, e.event_id, e.version

@@ -8,7 +8,7 @@ CREATE TABLE eventlog_event (
   version        integer,                 -- within the stream
   type           text        NOT NULL,
   schema_version smallint    NOT NULL,
-  data           jsonb       NOT NULL,    -- nothing that names a person
+  data           json        NOT NULL,    -- nothing that names a person; the text as it was appended
   personal       bytea,                   -- AES-256-GCM under the shopper's own key, AAD = event_id
   subject_id     uuid,                    -- random; the mapping to a shopper dies with the key
   event_id       uuid        NOT NULL,

@@ -1,6 +1,6 @@
 -- Give contiguous positions to what is committed, about `batch` events a call (an append is never split, so that a large
 -- one makes it more). Returns how many, or -1 when another session is at it.
-CREATE OR REPLACE FUNCTION eventlog_sequence(batch integer DEFAULT 5000) RETURNS integer LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION eventlog_sequence(batch integer DEFAULT 10000) RETURNS integer LANGUAGE plpgsql
 SET enable_seqscan = off  -- a plan cached while `pending` was empty would cost seconds a call in a burst
 SET plan_cache_mode = force_generic_plan
 AS $$
