@@ -15,9 +15,10 @@ from typing import Any
 import orjson
 from django.db import transaction
 
-from eventlog.database import query, rows
+from eventlog.database import query, rows, scalar
 from eventlog.errors import FreshetError
 from eventlog.events import NewEvent
+from eventlog.selectors import heads
 from eventlog.services import append
 from ranking.events import ModelVersionPromoted, ModelVersionRefused, ModelVersionTrained
 
@@ -93,11 +94,12 @@ def model_serving(*, shop_id: int) -> ModelVersion | None:
 
 
 def model_next_minor(*, shop_id: int, major: int) -> int:
-    """The number of the next minor version; refused ones keep theirs."""
-    row = query(
-        "SELECT max(minor) FROM ranking_modelversion WHERE shop_id = %s AND major = %s", [shop_id, major]
-    ).fetchone()
-    return (row[0] if row and row[0] is not None else -1) + 1
+    """The number of the next minor version: numbers are never used again, refused versions keep theirs."""
+    known = scalar("SELECT max(minor) FROM ranking_modelversion WHERE shop_id = %s AND major = %s", [shop_id, major])
+    minor = 0 if known is None else int(known) + 1
+    while heads(shop_id=shop_id, streams=[stream := f"model/{major}.{minor}"])[stream].version:
+        minor += 1  # registered, and on its way into the table
+    return minor
 
 
 @transaction.atomic
@@ -124,23 +126,26 @@ def model_promote_new(*, shop_id: int, version: str, reason: str, now: datetime)
     _append(shop_id, ModelVersionPromoted(version=version, reason=reason), expected=1, now=now)
 
 
-def model_refuse(*, shop_id: int, version: str, reason: str, now: datetime) -> None:
-    """Record that the gate refused a version."""
-    _append(shop_id, ModelVersionRefused(version=version, reason=reason), expected=None, now=now)
+def model_refuse_new(*, shop_id: int, version: str, reason: str, now: datetime) -> None:
+    """Record that the gate refused a version that was registered in this very transaction."""
+    _append(shop_id, ModelVersionRefused(version=version, reason=reason), expected=1, now=now)
 
 
 def model_rollback(*, shop_id: int, now: datetime) -> str:
-    """Let the version serve that served before the current one; return its number. Raises NothingToRollBackTo."""
-    sql = """SELECT version FROM ranking_modelversion
-              WHERE shop_id = %s AND state = 'retired' AND promoted_position IS NOT NULL
-              ORDER BY promoted_position DESC LIMIT 1"""
-    found = rows(sql, [shop_id])
-    if not found:
-        raise NothingToRollBackTo
+    """Let the newest version serve that is older than the current one and has served; return its number.
+
+    Again and again it walks back, down to the first one. Raises NothingToRollBackTo.
+    """
     serving = model_serving(shop_id=shop_id)
-    reason = f"rolled back from {serving.version}" if serving else "rolled back"
-    model_promote(shop_id=shop_id, version=found[0][0], reason=reason, now=now)
-    return str(found[0][0])
+    sql = """SELECT version FROM ranking_modelversion
+              WHERE shop_id = %s AND state = 'retired' AND promoted_position IS NOT NULL AND (major, minor) < (%s, %s)
+              ORDER BY major DESC, minor DESC LIMIT 1"""
+    found = rows(sql, [shop_id, serving.major, serving.minor]) if serving else []
+    if serving is None or not found:
+        raise NothingToRollBackTo
+    version = str(found[0][0])
+    model_promote(shop_id=shop_id, version=version, reason=f"rolled back from {serving.version}", now=now)
+    return version
 
 
 def artefact_hash(content: bytes) -> str:
@@ -176,7 +181,7 @@ def _is_embedded(shop_id: int, major: int) -> bool:
                LEFT JOIN ranking_descriptionvector v ON v.shop_id = d.shop_id AND v.product_id = d.product_id
                     AND v.description_version = d.description_version AND v.major = %s
               WHERE d.shop_id = %s AND NOT d.retired"""
-    return rows(sql, [major, shop_id])[0][0] == 0
+    return int(scalar(sql, [major, shop_id])) == 0
 
 
 def _version(row: Sequence[Any]) -> ModelVersion:

@@ -1,33 +1,35 @@
 """What this process serves with: frozen encoders, and a query tower with its head for each model version in use.
 
-A promoted version is picked up without a restart: a thread looks every half second, loads the new tower beside the old one,
-re-encodes the busiest queries, and only then lets searches have it.
+A promoted version is picked up without a restart: a thread looks every half second, puts the new tower together beside
+the old one, gathers the vectors of the busiest queries, and only then lets searches have it.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from time import monotonic
 
-import numpy as np
 import structlog
-from cachetools import LRUCache
 from django.conf import settings
 from django.db import close_old_connections
-from numpy.typing import NDArray
 
 from eventlog.database import rows
 from ranking.encoders import Encoder, encoder_load
 from ranking.learning.adapters import tower_with_adapter
 from ranking.learning.artefact import artefact_read
+from ranking.query_vectors import Floats, QueryVectors
 from ranking.registry import ModelVersion, artefact_load, model_get, model_serving
 from ranking.relevance import Head, head_default
 
 log = structlog.get_logger(__name__)
-REFRESH_SECONDS = 0.5
 BUSIEST = 500
-_CACHED_QUERIES = 50_000  # 384 floats each: 80 MB at most
+WARM_SECONDS = (
+    1.0  # what is not encoded by then is encoded when it is asked for: a version serves within 2 s of promotion
+)
+UNTRAINED = "1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +41,56 @@ class Model:
     head: Head
     tower: Encoder
     frozen: Encoder
+    artefact: str = ""
 
     @property
     def is_frozen(self) -> bool:
         return self.tower is self.frozen
 
+    @property
+    def tower_key(self) -> str:
+        """What a query's vector depends on besides its text: the encoder, and the artefact that moved it."""
+        return self.frozen.fingerprint if self.is_frozen else f"{self.frozen.fingerprint}/{self.artefact}"
 
-class QueryVectors:
-    """Vectors of queries by model version and text; those of a version that is gone age out."""
+
+class ModelQueryVectors:
+    """Vectors of queries under the models of this process."""
 
     def __init__(self) -> None:
-        self._vectors: LRUCache[tuple[str, str], NDArray[np.float32]] = LRUCache(_CACHED_QUERIES)
-        self._lock = threading.Lock()
+        self.kept = QueryVectors()
 
-    def get(self, model: Model, text: str, *, frozen: bool = False) -> NDArray[np.float32]:
-        """Look up or encode a query, (D,) float32: fp32 at batch 1 everywhere, so that it is the same everywhere."""
+    def get(self, model: Model, text: str, *, frozen: bool = False) -> Floats:
+        """Look up or encode a query, (D,) float32, by the model's tower or by the encoder below it."""
         encoder = model.frozen if frozen else model.tower
-        key = (encoder.fingerprint if encoder is model.frozen else f"{model.version}/{encoder.fingerprint}", text)
-        with self._lock:
-            vector = self._vectors.get(key)
-        if vector is None:
-            vector = encoder.encode_query(text)
-            with self._lock:
-                self._vectors[key] = vector
-        return vector
+        key = model.frozen.fingerprint if frozen else model.tower_key
+        return self.kept.get(key, encoder.query_text(text), lambda: encoder.encode_query(text))
+
+    def warm(self, model: Model, texts: Sequence[str], *, seconds: float | None = None) -> int:
+        """Gather the vectors of these queries and encode what is missing for at most so long; return how many are there."""
+        fed = {model.tower.query_text(text): text for text in texts}
+        there = self.kept.fetch(model.tower_key, list(fed))
+        until = None if seconds is None else monotonic() + seconds
+        for each, text in fed.items():
+            if each not in there:
+                if until is not None and monotonic() > until:
+                    break
+                self.get(model, text)
+                there.add(each)
+        return len(there)
 
 
-query_vectors = QueryVectors()
+query_vectors = ModelQueryVectors()
+_loading = threading.Lock()
+
+
+def encoder_frozen(name: str | None) -> Encoder:
+    """The pre-trained encoder of this name in fp32, loaded once a process."""
+    with _loading:  # two threads that load at once would hold it twice for a moment: half a gigabyte each
+        return _encoder_frozen(name)
 
 
 @lru_cache(maxsize=4)
-def encoder_frozen(name: str | None) -> Encoder:
-    """The pre-trained encoder of this name in fp32, loaded once a process."""
+def _encoder_frozen(name: str | None) -> Encoder:
     return encoder_load(name, home=settings.FRESHET_HOME, precision="fp32")
 
 
@@ -79,11 +99,12 @@ class Serving:
 
     def __init__(self) -> None:
         self._models: dict[int, Model] = {}
+        self._locks: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def model(self, shop_id: int) -> Model:
-        """The model to answer with now. The first call loads it; later ones never wait."""
+        """The model to answer with now. The first call for a shop loads it; later ones never wait."""
         model = self._models.get(shop_id)
         if model is None or settings.FRESHET_MODEL_REFRESH_SECONDS == 0:
             model = self.refresh(shop_id)
@@ -91,18 +112,23 @@ class Serving:
         return model
 
     def refresh(self, shop_id: int) -> Model:
-        """Load the version that serves, if it is not the one already loaded."""
-        with self._lock:
+        """Load the version that serves, if it is not the one already loaded; the old one answers until it is ready."""
+        with self._lock_of(shop_id):
             current = self._models.get(shop_id)
             serving = model_serving(shop_id=shop_id)
             if current is not None and (serving is None or serving.version == current.version):
                 return current
+            started = monotonic()
             model = model_load(serving) if serving else model_untrained()
-            if current is not None:
-                warm(shop_id, model)
+            warm = query_vectors.warm(model, busiest(shop_id), seconds=WARM_SECONDS) if current else 0
             self._models[shop_id] = model
-            log.info("model_serving", shop_id=shop_id, version=model.version)
+            took = round(monotonic() - started, 3)
+            log.info("model_serving", shop_id=shop_id, version=model.version, warm_queries=warm, seconds=took)
             return model
+
+    def _lock_of(self, shop_id: int) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(shop_id, threading.Lock())
 
     def _watch(self) -> None:
         if self._thread is not None or settings.FRESHET_MODEL_REFRESH_SECONDS == 0:
@@ -129,28 +155,41 @@ serving = Serving()
 def model_untrained() -> Model:
     """Version 1.0 before it is registered: the configured encoder as it came, with its default head."""
     encoder = encoder_frozen(settings.FRESHET_ENCODER)
-    return Model("1.0", 1, head_default(encoder.name), encoder, encoder)
+    return Model(UNTRAINED, 1, head_default(encoder.name), encoder, encoder)
 
 
 def model_load(version: ModelVersion) -> Model:
-    """Load a version's tower and head from its artefact."""
+    """Put a version's tower and head together from its artefact. Raises ModelVersionNotFound when its bytes are gone."""
     frozen = encoder_frozen(version.config.get("encoder_name"))
     artefact = artefact_read(artefact_load(version.artefact))
     tower = tower_with_adapter(frozen, artefact) if artefact.tensors else frozen
-    return Model(version.version, version.major, artefact.head, tower, frozen)
+    return Model(version.version, version.major, artefact.head, tower, frozen, version.artefact)
 
 
-@lru_cache(maxsize=4)
 def model_at(shop_id: int, version: str) -> Model:
-    """A version by number, for making an old answer again."""
-    if version == "1.0" and model_serving(shop_id=shop_id) is None:
+    """A version by number, for making an old answer again. Raises ModelVersionNotFound."""
+    if version == UNTRAINED and model_serving(shop_id=shop_id) is None:
         return model_untrained()
+    return _model_at(shop_id, version)
+
+
+@lru_cache(maxsize=8)  # 14 MB each: only the matrices that differ from the encoder's
+def _model_at(shop_id: int, version: str) -> Model:
     return model_load(model_get(shop_id=shop_id, version=version))
 
 
-def warm(shop_id: int, model: Model) -> None:
-    """Encode the busiest queries under a model that is about to serve."""
-    sql = """SELECT key FROM ranking_context WHERE shop_id = %s AND kind = 'query'
-              ORDER BY (reward + exposure) * power(2.0, greatest((at - extract(epoch FROM now())) / 259200, -1000)) DESC LIMIT %s"""
-    for (key,) in rows(sql, [shop_id, BUSIEST]):
-        query_vectors.get(model, key)
+def query_vectors_prepare(*, shop_id: int, model: Model) -> None:
+    """Encode the busiest queries under a version that is about to be promoted, where serving processes find them."""
+    query_vectors.warm(model, busiest(shop_id))
+
+
+_BUSIEST = """
+SELECT coalesce(max(context_text), context_key) FROM
+  (SELECT context_key, context_text FROM feedback_clickthrough
+    WHERE shop_id = %s AND context_kind = 'query' ORDER BY closed_position DESC LIMIT 20000) newest
+ GROUP BY context_key ORDER BY count(*) DESC, context_key LIMIT %s"""
+
+
+def busiest(shop_id: int) -> list[str]:
+    """The queries that shoppers asked most of late, the busiest first, as they typed them."""
+    return [text for (text,) in rows(_BUSIEST, [shop_id, BUSIEST])]

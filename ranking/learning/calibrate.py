@@ -1,0 +1,102 @@
+"""The head of a trained tower, so that ŷ stays a probability: Platt on held-out click-throughs, anchored at the parent.
+
+What was shown says how often a product that was looked at is wanted. Of products that were not shown nobody knows more
+than the parent did, so there its own ŷ is the label: without them a head fitted on first pages, where every product is
+near, would forget that far ones are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.learning.catalogue import CatalogueAt, Floats
+from ranking.learning.examples import Example
+from ranking.relevance import Head, head_fit, relevance, sigmoid
+
+ANCHORS = 20  # products a query, half of them near: where ŷ is neither 0 nor 1
+LEAST_SHOWN = 100  # pairs: fewer say little against the parent's head
+_STEPS = 60  # halvings of [-50, 50]
+
+Encode = Callable[[str], Floats]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Queries and products as evidence, (N,) each."""
+
+    dense: Doubles
+    lexical: Doubles
+    labels: Doubles
+    weights: Doubles
+
+
+def head_calibrated(
+    trained: Head, *, parent: Head, before: Encode, after: Encode, examples: Sequence[Example],
+    catalogue: CatalogueAt, seed: int,
+) -> Head:  # fmt: skip
+    """Return the head for a new tower: `before` and `after` encode queries by the parent's tower and by the new one."""
+    if not examples:
+        return trained
+    anchors = _anchors(parent, before, after, examples, catalogue, seed)
+    level = _shifted(trained, anchors)
+    shown = shown_pairs(examples, after, catalogue)
+    if len(shown.labels) < LEAST_SHOWN:
+        return level
+    share = shown.weights.sum() / anchors.weights.sum()  # both kinds together weigh the same
+    return head_fit(
+        np.concatenate([shown.dense, anchors.dense]),
+        np.concatenate([shown.lexical, anchors.lexical]),
+        np.concatenate([shown.labels, anchors.labels]),
+        default=level,
+        weights=np.concatenate([shown.weights, anchors.weights * share]),
+    )
+
+
+def shown_pairs(examples: Sequence[Example], encode: Encode, catalogue: CatalogueAt) -> Pairs:
+    """What shoppers saw: label 1 for what they wanted, weights by how likely they looked at it."""
+    shown = [example for example in examples if example.shown]
+    return Pairs(
+        dense=_joined([catalogue.vectors[each.products] @ encode(each.text) for each in shown]),
+        lexical=_joined([catalogue.lexical(each.text)[each.products] for each in shown]),
+        labels=_joined([each.gains > 0 for each in shown]),
+        weights=_joined([each.weights for each in shown]),
+    )
+
+
+def _anchors(
+    parent: Head, before: Encode, after: Encode, examples: Sequence[Example], catalogue: CatalogueAt, seed: int
+) -> Pairs:
+    rng = np.random.default_rng(seed)
+    dense, lexical, labels = [], [], []
+    for example in examples:
+        old = catalogue.vectors @ before(example.text)  # (N,)
+        near = catalogue.nearest(before(example.text), ANCHORS)
+        some = rng.choice(len(old), size=min(ANCHORS, len(old)), replace=False)
+        chosen = np.setdiff1d(np.concatenate([near[: ANCHORS // 2], some[: ANCHORS // 2]]), example.products)
+        evidence = catalogue.lexical(example.text)[chosen]
+        dense.append((catalogue.vectors @ after(example.text))[chosen])
+        lexical.append(evidence)
+        labels.append(relevance(old[chosen], evidence, parent, "query"))
+    every = _joined(labels)
+    return Pairs(_joined(dense), _joined(lexical), every, np.ones_like(every))
+
+
+def _shifted(head: Head, anchors: Pairs) -> Head:
+    """Move the intercepts so that the mean ŷ of the anchors is what it was; it grows with them, so halving finds it."""
+    if not len(anchors.labels):
+        return head
+    logits = head.dense * anchors.dense + head.lexical * anchors.lexical + head.intercepts["query"]
+    low, high = -50.0, 50.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sigmoid(logits + middle).mean() < anchors.labels.mean() else (low, middle)
+    return replace(head, intercepts={kind: value + low for kind, value in head.intercepts.items()})
+
+
+def _joined(parts: Sequence[NDArray[np.generic]]) -> Doubles:
+    return np.concatenate([part.astype(np.float64) for part in parts]) if parts else np.zeros(0)

@@ -1,0 +1,96 @@
+"""A candidate for the next minor version: trained, calibrated and judged; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from zlib import crc32
+
+from feedback.joining import ClickThrough
+from ranking.encoders import Encoder
+from ranking.learning.adapters import tower_with_adapter
+from ranking.learning.artefact import Artefact, artefact_read
+from ranking.learning.calibrate import head_calibrated
+from ranking.learning.catalogue import CatalogueAt, catalogue_at
+from ranking.learning.evaluate import Ranker, judge, remember
+from ranking.learning.examples import Example, clicked_rows, examples_read
+from ranking.learning.gate import Verdict, gate
+from ranking.learning.options import DEFAULTS, TrainOptions
+from ranking.learning.ranges import Split
+from ranking.learning.train import Trained, torch_as, train
+from ranking.registry import ModelVersion, artefact_load
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained version that nobody has heard of yet."""
+
+    artefact: Artefact
+    verdict: Verdict
+    metrics: dict[str, Any]
+    seed: int
+
+
+def candidate_make(
+    *,
+    parent: ModelVersion,
+    frozen: Encoder,
+    part: Split,
+    options: TrainOptions = DEFAULTS,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Candidate:
+    """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte."""
+    seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
+    base = artefact_read(artefact_load(parent.artefact))
+    before = remember(tower_of(frozen, base).encode_query)
+    catalogue = catalogue_at(
+        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=products_of(part),
+        pool=options.pool, seed=seed,
+    )  # fmt: skip
+    clicked_for = clicked_rows(part.train, catalogue)
+
+    def examples(closed: Sequence[ClickThrough]) -> list[Example]:
+        return examples_read(closed, catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for)
+
+    with torch_as(threads=options.threads, seed=seed):
+        learned = examples(part.train)
+        trained = train(
+            frozen=frozen, parent=base, catalogue=catalogue, examples=learned, clicked_for=clicked_for,
+            options=options, seed=seed, progress=progress,
+        )  # fmt: skip
+        after = remember(tower_of(frozen, trained.artefact).encode_query)
+        head = head_calibrated(
+            trained.artefact.head, parent=base.head, before=before, after=after, examples=examples(part.calibrate),
+            catalogue=catalogue, seed=seed,
+        )  # fmt: skip
+        verdict = gate(*judge(
+            serving=Ranker(before, base.head), candidate=Ranker(after, head), examples=examples(part.gate),
+            catalogue=catalogue,
+        ))  # fmt: skip
+    metrics = _metrics(part, trained, learned, catalogue) | {"gate": verdict.figures, "options": asdict(options)}
+    return Candidate(replace(trained.artefact, head=head), verdict, metrics, seed)
+
+
+def tower_of(frozen: Encoder, artefact: Artefact) -> Encoder:
+    """The query tower of an artefact, the encoder itself for one that moves nothing."""
+    return tower_with_adapter(frozen, artefact) if artefact.tensors else frozen
+
+
+def products_of(part: Split) -> set[str]:
+    """All products that a range of click-throughs names."""
+    return {product_id for closed in (*part.train, *part.calibrate, *part.gate) for product_id in closed.items}
+
+
+def _metrics(part: Split, trained: Trained, learned: Sequence[Example], catalogue: CatalogueAt) -> dict[str, Any]:
+    tenth = max(1, len(trained.losses) // 10)
+    return {
+        "click_throughs": len(part.train),
+        "examples": sum(example.teaches for example in learned),
+        "implied": sum(not example.shown for example in learned),
+        "products": len(catalogue.product_ids),
+        "steps": len(trained.losses),
+        "loss_first": sum(trained.losses[:tenth]) / tenth if trained.losses else None,
+        "loss_last": sum(trained.losses[-tenth:]) / tenth if trained.losses else None,
+        "judged_to_position": part.to_position,
+    }

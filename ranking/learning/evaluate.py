@@ -1,0 +1,138 @@
+"""How well a tower and head rank click-throughs that neither was trained on: pure metrics, and two models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.learning.calibrate import Encode
+from ranking.learning.catalogue import CatalogueAt, Floats
+from ranking.learning.examples import Example
+from ranking.relevance import Head, relevance
+
+NEAREST = 50  # of each of the two models: the products that either could put on a first page
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Figures of one model, an entry a click-through, NaN where one cannot say.
+
+    Among the products shown: `accuracy` of pairs in [0, 1], `ndcg`, `log_loss`. `mrr`: one over the rank of the
+    first clicked product among those that either model finds.
+    """
+
+    accuracy: Doubles
+    ndcg: Doubles
+    mrr: Doubles
+    log_loss: Doubles
+
+    def means(self) -> dict[str, float | None]:
+        """Mean of each figure over the click-throughs that can say, None where none can."""
+        figures = {"accuracy": self.accuracy, "ndcg": self.ndcg, "mrr": self.mrr, "log_loss": self.log_loss}
+        return {name: mean_known(values) for name, values in figures.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """A query tower with its head."""
+
+    encode: Encode
+    head: Head
+
+
+def judge(
+    *, serving: Ranker, candidate: Ranker, examples: Sequence[Example], catalogue: CatalogueAt
+) -> tuple[Judged, Judged]:
+    """Judge two models on the same click-throughs, among the same products."""
+    sides = [[_judge(ranker, each, _found(serving, candidate, each, catalogue), catalogue) for each in examples]
+             for ranker in (serving, candidate)]  # fmt: skip
+    before, after = (Judged(*(np.array(column) for column in zip(*side, strict=True))) for side in sides)
+    return before, after
+
+
+def _found(serving: Ranker, candidate: Ranker, example: Example, catalogue: CatalogueAt) -> NDArray[np.int64]:
+    """Rows that either model ranks first, and those of the example."""
+    near = [np.argsort(-_relevance(ranker, example.text, catalogue), kind="stable")[:NEAREST]
+            for ranker in (serving, candidate)]  # fmt: skip
+    return np.unique(np.concatenate([*near, example.products]))
+
+
+def _relevance(ranker: Ranker, text: str, catalogue: CatalogueAt) -> Doubles:
+    return relevance(catalogue.vectors @ ranker.encode(text), catalogue.lexical(text), ranker.head, "query")
+
+
+def _judge(
+    ranker: Ranker, example: Example, found: NDArray[np.int64], catalogue: CatalogueAt
+) -> tuple[float, float, float, float]:
+    y = _relevance(ranker, example.text, catalogue)
+    own, gains = y[example.products], example.gains.astype(np.float64)
+    clicked = example.products[example.gains > 0]
+    first = mrr_at_k(y[found], np.isin(found, clicked), k=len(found))
+    if not example.shown:
+        return np.nan, np.nan, first, np.nan
+    accuracy = pair_accuracy(own, gains, example.weights)
+    return accuracy, ndcg_at_k(own, gains, k=10), first, log_loss(own, gains > 0, example.weights)
+
+
+def pair_accuracy(scores: Doubles, gains: Doubles, weights: Floats) -> float:
+    """Weighted share of the pairs in which i gained more than j that score i higher; a tie is half. NaN without pairs.
+
+    All arrays are (P,). A pair counts weight_i · weight_j · (gain_i - gain_j).
+    """
+    more = np.maximum(gains[:, None] - gains[None, :], 0.0) * np.outer(weights, weights)  # (P, P)
+    if not more.any():
+        return float("nan")
+    right = (scores[:, None] > scores[None, :]) + 0.5 * (scores[:, None] == scores[None, :])
+    return float((more * right).sum() / more.sum())
+
+
+def mrr_at_k(scores: Doubles, relevant: NDArray[np.bool_], *, k: int) -> float:
+    """One over the rank of the first relevant product if that is at most k, else 0; NaN when none is relevant.
+
+    Products of the same score share their mean rank, so that an undecided model gains nothing by order.
+    """
+    if not relevant.any():
+        return float("nan")
+    best = scores[relevant].max()
+    rank = 1 + float((scores > best).sum()) + (float((scores == best).sum()) - 1) / 2
+    return 1.0 / rank if rank <= k else 0.0
+
+
+def ndcg_at_k(scores: Doubles, gains: Doubles, *, k: int) -> float:
+    """Normalised discounted cumulative gain in [0, 1] with linear gain; NaN when there is nothing to gain.
+
+    Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002.
+    """
+    discounts = 1 / np.log2(2 + np.arange(min(k, len(gains))))
+    ideal = float((np.sort(gains)[::-1][:k] * discounts).sum())
+    order = np.argsort(-scores, kind="stable")[:k]
+    return float((gains[order] * discounts).sum() / ideal) if ideal > 0 else float("nan")
+
+
+def log_loss(probabilities: Doubles, labels: NDArray[np.bool_], weights: Floats) -> float:
+    """Weighted mean of -log p(label): what a probability that is not calibrated costs. NaN without weight."""
+    p = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    total = float(weights.sum())
+    return float(-(weights * np.where(labels, np.log(p), np.log1p(-p))).sum() / total) if total > 0 else float("nan")
+
+
+def mean_known(values: Doubles) -> float | None:
+    """Mean of what is known, None when nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def remember(encode: Callable[[str], Floats]) -> Encode:
+    """Encode each text once."""
+    kept: dict[str, Floats] = {}
+
+    def encoded(text: str) -> Floats:
+        if text not in kept:
+            kept[text] = encode(text)
+        return kept[text]
+
+    return encoded

@@ -1,0 +1,186 @@
+"""A minor version from start to end: read what closed, train, calibrate, judge, and commit it with the trainer's checkpoint.
+
+The slow part holds no transaction and no lock; killed anywhere, it leaves the checkpoint and what serves as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import OperationalError, transaction
+
+from eventlog.consume import checkpoint_move, checkpoint_read, drain
+from eventlog.database import scalar
+from eventlog.errors import ConcurrentChange, LostClaim
+from eventlog.services import sequence
+from feedback.joining import ClickThrough
+from feedback.selectors import closed_click_throughs
+from ranking.events import ModelVersionTrained
+from ranking.learning.artefact import artefact_write
+from ranking.learning.candidate import Candidate, candidate_make, products_of, tower_of
+from ranking.learning.catalogue import vectors_missing
+from ranking.learning.ranges import Split, needed, split
+from ranking.projections.models import models
+from ranking.registry import (
+    ModelVersion,
+    artefact_hash,
+    model_next_minor,
+    model_promote_new,
+    model_refuse_new,
+    model_register,
+    model_serving,
+)
+from ranking.services import model_ensure_first
+from ranking.towers import Model, encoder_frozen, query_vectors_prepare
+
+log = structlog.get_logger(__name__)
+FIRST_SHARE = 0.4  # of FRESHET_TRAIN_EVERY: a new shop sees its first learned version sooner, on fewer click-throughs
+_DRAIN_SECONDS = 30.0
+LEAST = 30  # click-throughs with an outcome that `train --now` needs: a tenth judges, and that must be more than a few
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a range of click-throughs. `reason` says why a version was refused, or why it serves."""
+
+    version: str
+    promoted: bool
+    reason: str
+    metrics: dict[str, Any]
+
+
+Progress = Callable[[float], None]
+
+
+def shop_train(
+    *, shop_id: int, now: datetime, every: int | None = None, progress: Progress = lambda share: None
+) -> Outcome | None:
+    """Train and commit one minor version if enough click-throughs closed since the last; None when not.
+
+    `every` is how many to train on (default: FRESHET_TRAIN_EVERY, less for a shop's first). None also when another
+    trainer was faster, or while products of the range still wait for their vectors.
+    """
+    after = checkpoint_read(consumer(shop_id))
+    wanted = every or train_every(after)
+    if clicked_count(shop_id=shop_id, after_position=after, limit=needed(wanted)) < needed(wanted):
+        return None
+    parent = _serving(shop_id, now)
+    part = split(_closed(shop_id, after), from_position=after, every=wanted)
+    if part is None or _vectors_missing(parent, part):
+        return None
+    frozen = encoder_frozen(parent.config.get("encoder_name"))
+    candidate = candidate_make(parent=parent, frozen=frozen, part=part, progress=progress)  # slow: in no transaction
+    try:
+        return candidate_commit(parent=parent, part=part, candidate=candidate, now=now)
+    except (LostClaim, ConcurrentChange) as error:
+        log.info("training_dropped", shop_id=shop_id, reason=str(error))  # the other trainer's version stands
+        return None
+
+
+def consumer(shop_id: int) -> str:
+    """Name of a shop's trainer among the checkpoints."""
+    return f"trainer/{shop_id}"
+
+
+def train_every(checkpoint: int) -> int:
+    """How many click-throughs the next version trains on."""
+    every = settings.FRESHET_TRAIN_EVERY
+    return every if checkpoint else max(1, round(every * FIRST_SHARE))
+
+
+def clicked_count(*, shop_id: int, after_position: int, limit: int | None = None) -> int:
+    """How many click-throughs with an outcome closed after a position, counted up to `limit`."""
+    sql = """SELECT count(*) FROM (SELECT 1 FROM feedback_clickthrough
+                                    WHERE shop_id = %s AND closed_position > %s AND outcomes <> '{}' LIMIT %s) c"""
+    return int(scalar(sql, [shop_id, after_position, limit]))
+
+
+def candidate_commit(*, parent: ModelVersion, part: Split, candidate: Candidate, now: datetime) -> Outcome:
+    """Record a version, what the gate said and the trainer's checkpoint in one transaction, all or nothing.
+
+    Raises LostClaim when another trainer moved the checkpoint, ConcurrentChange when it took the number.
+    """
+    shop_id, artefact = parent.shop_id, artefact_write(candidate.artefact)
+    version = f"{parent.major}.{model_next_minor(shop_id=shop_id, major=parent.major)}"
+    metrics = dict(candidate.metrics)
+    options = metrics.pop("options")
+    trained = ModelVersionTrained(
+        version=version, encoder=parent.encoder, artefact=artefact_hash(artefact), parent=parent.version,
+        from_position=part.from_position, to_position=part.trained_to, seed=candidate.seed, metrics=metrics,
+        config={**parent.config, "options": options},
+    )  # fmt: skip
+    promoted, reason = _decision(parent, candidate, now)
+    if promoted:  # before anybody serves it, so that serving processes find its queries encoded
+        _prepare(parent, candidate, version, trained.artefact)
+    with transaction.atomic():
+        checkpoint_move(consumer=consumer(shop_id), position=part.from_position, to=part.trained_to)
+        model_register(shop_id=shop_id, trained=trained, artefact=artefact, now=now)
+        if promoted:
+            model_promote_new(shop_id=shop_id, version=version, reason=reason, now=now)
+        elif candidate.verdict.reason is not None:
+            model_refuse_new(shop_id=shop_id, version=version, reason=reason, now=now)
+    _drain_models()
+    log.info("model_trained", shop_id=shop_id, version=version, promoted=promoted, reason=reason, **metrics["gate"])
+    return Outcome(version, promoted, reason, metrics)
+
+
+def _decision(parent: ModelVersion, candidate: Candidate, now: datetime) -> tuple[bool, str]:
+    if candidate.verdict.reason is not None:
+        return False, candidate.verdict.reason
+    serving = _serving(parent.shop_id, now)
+    if serving.version != parent.version:  # an operator's choice made meanwhile is not overruled
+        return False, f"{serving.version} was put in place of {parent.version} while this version was trained"
+    return True, "not worse on the newest click-throughs"
+
+
+def _closed(shop_id: int, after: int) -> list[ClickThrough]:
+    to = checkpoint_read("click_throughs")
+    return closed_click_throughs(shop_id=shop_id, after_position=after, to_position=to)
+
+
+def _vectors_missing(parent: ModelVersion, part: Split) -> bool:
+    """Whether products of a range wait for the embedder: without them the same range would not teach the same later."""
+    return vectors_missing(
+        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=products_of(part)
+    ) > 0  # fmt: skip
+
+
+def _prepare(parent: ModelVersion, candidate: Candidate, version: str, artefact: str) -> None:
+    frozen = encoder_frozen(parent.config.get("encoder_name"))
+    tower = tower_of(frozen, candidate.artefact)
+    model = Model(version, parent.major, candidate.artefact.head, tower, frozen, artefact)
+    query_vectors_prepare(shop_id=parent.shop_id, model=model)
+
+
+def _serving(shop_id: int, now: datetime) -> ModelVersion:
+    """The version that serves; a shop without one gets 1.0 first."""
+    _drain_models()
+    model = model_serving(shop_id=shop_id)
+    if model is None:
+        model_ensure_first(shop_id=shop_id, now=now)
+        _drain_models()
+        model = model_serving(shop_id=shop_id)
+    assert model is not None, "version 1.0 is registered and drained"
+    return model
+
+
+def _drain_models() -> None:
+    """So that what was registered and promoted until now is known, whoever drains it."""
+    until = monotonic() + _DRAIN_SECONDS
+    while monotonic() < until:
+        busy, moved = sequence() < 0, drain(models)
+        if (
+            not busy
+            and not moved
+            and checkpoint_read(models.name) >= int(scalar("SELECT last FROM eventlog_sequencer"))
+        ):
+            return
+        if not moved:
+            sleep(0.01)  # another process is at it
+    raise OperationalError(f"the projection {models.name} does not catch up")
