@@ -76,7 +76,8 @@ SELECT s.last, seen.positions,
        (SELECT c.id FROM context c), (SELECT ARRAY[reward, exposure, recent_reward, at] FROM context),
        (SELECT exists FROM context),
        (SELECT jsonb_agg(jsonb_build_array(n.neighbour_id, n.similarity, n.reward))
-          FROM (SELECT n.neighbour_id, n.similarity, o.reward * power(2.0, -least(greatest(%(now)s - o.at, 0) / %(context_half_life)s, 1000)) AS reward
+          FROM (SELECT n.neighbour_id, n.similarity,
+                       o.reward * power(2.0, -least(greatest(%(now)s - o.at, 0) / %(context_half_life)s, 1000)) AS reward
                   FROM context c JOIN ranking_contextneighbour n ON n.context_id = c.id
                   JOIN ranking_context o ON o.id = n.neighbour_id
                  ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),

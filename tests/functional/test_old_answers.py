@@ -1,0 +1,105 @@
+"""A token from an hour and a thousand events ago gives the same answer again; a forged one is refused."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from ranking.policies import shop_embed
+from tests.cast import Api, Shopper, SmallShop, drain
+
+QUERIES = ("mug", "tea", "shoes", "bluetooth speaker", "蓝牙耳机", "waterproof coat")
+
+
+@pytest.fixture
+def busy_shop(shop: SmallShop) -> SmallShop:
+    """The small shop with vectors and a past of clicks."""
+    shop.clock.now = datetime.now(UTC)  # searches ask the real clock
+    shop_embed(shop_id=shop.shop_id, now=shop.clock.now)
+    feedback(shop, seed=1, count=120)
+    shop_embed(shop_id=shop.shop_id, now=shop.clock.now)
+    drain()
+    return shop
+
+
+def feedback(shop: SmallShop, *, seed: int, count: int) -> None:
+    """Let shoppers see, click and buy something, `count` events, a second apart."""
+    chance = random.Random(seed)
+    alice = Shopper(f"alice-{seed}", shop.clock)
+    events = []
+    for _ in range(count):
+        query = chance.choice(QUERIES)
+        products = chance.sample(["mug", "beaker", "teapot", "speaker", "耳机", "trainers", "raincoat"], 5)
+        kind = chance.choice(["sees", "clicks", "clicks", "buys"])
+        events.append(
+            alice.sees(products, query=query)
+            if kind == "sees"
+            else getattr(alice, kind)(products[0], query=query, rank=1)
+        )
+    for start in range(0, count, 500):
+        assert not shop.record(*events[start : start + 500]).rejected
+
+
+def same(again: dict, answer: dict) -> bool:
+    if len(again["items"]) != len(answer["items"]):
+        return False
+    items = zip(again["items"], answer["items"], strict=True)
+    return all(
+        new["product_id"] == old["product_id"]
+        and new["rank"] == old["rank"]
+        and new["score"] == pytest.approx(old["score"], abs=1e-4, rel=1e-6)
+        and new["relevance"] == pytest.approx(old["relevance"], abs=1e-6)
+        for new, old in items
+    )
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_answer_of_an_hour_and_a_thousand_events_ago_is_made_again(
+    busy_shop: SmallShop, api: Api, query: str
+) -> None:
+    api.put("/v1/weights", {"weights": [{"product_id": "mug", "weight": 1.5, "query": "mug"}]})
+    drain()
+    answer = api.get("/v1/search", q=query, k=10).json()
+
+    busy_shop.clock.tick(seconds=3600)
+    feedback(busy_shop, seed=2, count=1000)
+    busy_shop.revise_description("mug", "Nothing is as it was.")
+    busy_shop.retire("beaker")
+    busy_shop.offer({"product_id": "new", "title": "New mug for tea", "description": "Fresh from the kiln."})
+    api.put("/v1/weights", {"weights": [{"product_id": "mug", "weight": 0.2}]})
+    drain()
+    shop_embed(shop_id=busy_shop.shop_id, now=busy_shop.clock.now)
+
+    again = api.get(f"/v1/rankings/{answer['ranking']['token']}").json()
+    assert same(again, answer), (again["items"], answer["items"])
+    assert again["ranking"]["version"] == answer["ranking"]["version"]
+    assert not same(api.get("/v1/search", q=query, k=10).json(), answer) or query not in ("mug", "tea")
+
+
+def test_a_page_further_down_is_made_again_with_its_ranks(busy_shop: SmallShop, api: Api) -> None:
+    answer = api.get("/v1/search", q="tea", k=3, offset=4).json()
+
+    feedback(busy_shop, seed=3, count=200)
+
+    again = api.post("/v1/rankings", {"token": answer["ranking"]["token"]}).json()
+    assert [item["rank"] for item in again["items"]] == [5, 6, 7]
+    assert same(again, answer)
+
+
+@pytest.mark.parametrize("change", ["cut", "flip", "foreign", "empty"])
+def test_a_forged_token_is_refused(busy_shop: SmallShop, api: Api, change: str) -> None:
+    token = api.get("/v1/search", q="mug").json()["ranking"]["token"]
+    middle = len(token) // 2
+    forged = {
+        "cut": token[:-3],
+        "flip": token[:middle] + ("A" if token[middle] != "A" else "B") + token[middle + 1 :],
+        "foreign": "eyJhIjoxfQ:1abc:xyz",
+        "empty": "x",
+    }[change]
+
+    refused = api.get(f"/v1/rankings/{forged}")
+
+    assert refused.status_code == 400
+    assert refused.json()["code"] == "bad_token"
