@@ -62,7 +62,7 @@ class RankingToken:
     @cached_property
     def ref(self) -> str:
         """A short name of this answer, by which impressions and interactions find each other."""
-        return urlsafe_b64encode(blake2b(_pack(self), digest_size=12).digest()).decode()
+        return _digest(_pack(self))
 
 
 # What nearly every token says. Part of the layout: tokens signed with it are read with it.
@@ -82,7 +82,10 @@ class _Layout:
         return deflate.compress(_pack(obj)) + deflate.flush()
 
     def loads(self, data: bytes) -> RankingToken:
-        return _unpack(zlib.decompressobj(wbits=-15, zdict=_COMMON).decompress(data))
+        packed = zlib.decompressobj(wbits=-15, zdict=_COMMON).decompress(data)
+        token = _unpack(packed)
+        vars(token)["ref"] = _digest(packed)  # the same, without packing it once more
+        return token
 
 
 def token_sign(token: RankingToken) -> str:
@@ -105,6 +108,10 @@ def token_read(text: str, shop_id: int) -> RankingToken:
 
 def _signer() -> Signer:
     return Signer(salt="feedback.ranking_token")
+
+
+def _digest(packed: bytes) -> str:
+    return urlsafe_b64encode(blake2b(packed, digest_size=12).digest()).decode()
 
 
 def _pack(token: RankingToken) -> bytes:

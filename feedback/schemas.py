@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -106,13 +105,18 @@ OUTCOME_EXAMPLE = OpenApiExample(
         "receipt": "WzEsNDJd:Zm9y...",
     },
 )
-WAIT = OpenApiParameter("wait", OpenApiTypes.DOUBLE, description="Seconds to wait for it, 0 (default) to 10.")
+WAIT = OpenApiParameter(
+    "wait",
+    {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS, "default": 0},
+    description="Seconds to wait for it.",
+)
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     events: list[Any]
+    key: Any = None  # of a beacon; the header goes first when both are sent
 
 
 def events_of(body: Any) -> list[Any]:

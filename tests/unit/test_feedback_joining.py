@@ -20,9 +20,7 @@ def at(minutes: float) -> datetime:
 def shown(
     position: int, minutes: float, items: Sequence[str] = ("mug", "pot"), ref: str = "r", subject: UUID | None = None
 ) -> Moment:
-    impression = Shown(
-        position, at(minutes) + WINDOW, "query", "tea", "Tea", list(items), 1, ref, at(minutes), subject
-    )
+    impression = Shown(position, at(minutes) + WINDOW, "query", "tea", "Tea", list(items), 1, ref, at(minutes), subject)
     return Moment(position, at(minutes), impression)
 
 
