@@ -10,7 +10,6 @@ import orjson
 import pytest
 from django.core.management import CommandError, call_command
 
-from catalog.importers import files
 from catalog.importers.files import file_import
 from catalog.importers.rows import source_open
 from catalog.models import FileImport, Product
@@ -64,22 +63,22 @@ def test_the_same_file_again_changes_nothing(empty_shop: SmallShop, jsonl: Path)
     assert len(rejected(jsonl)) == 2
 
 
-def test_an_import_that_broke_off_goes_on_where_it_was(
-    empty_shop: SmallShop, jsonl: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report, calls = jsonl.with_name("rejected.jsonl"), []
+def test_an_import_that_broke_off_goes_on_where_it_was(empty_shop: SmallShop, jsonl: Path) -> None:
+    calls: list[int] = []
 
     def upsert(**arguments: Any) -> Any:
         calls.append(len(arguments["items"]))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return products_upsert(**arguments)
+        return products_upsert(origin="import", **arguments)
 
     def go() -> Any:
         source = source_open(jsonl)
-        return file_import(shop_id=SHOP_ID, source=source, report=report, batch=5, clock=lambda: TEN_O_CLOCK)
+        report = jsonl.with_name("rejected.jsonl")
+        return file_import(
+            shop_id=SHOP_ID, source=source, report=report, batch=5, record=upsert, clock=lambda: TEN_O_CLOCK
+        )
 
-    monkeypatch.setattr(files, "products_upsert", upsert)
     with pytest.raises(KeyboardInterrupt):
         go()
     assert FileImport.objects.get().next_line == 11
