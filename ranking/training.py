@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from time import monotonic, sleep
 from typing import Any
 
@@ -25,7 +26,8 @@ from ranking.events import ModelVersionTrained
 from ranking.learning.artefact import artefact_write
 from ranking.learning.candidate import Candidate, candidate_make, products_of, tower_of
 from ranking.learning.catalogue import vectors_missing
-from ranking.learning.ranges import Split, needed, split
+from ranking.learning.gate import LEAST as LEAST_JUDGES
+from ranking.learning.ranges import AT_ONCE, GATE, Split, needed, split
 from ranking.projections.models import models
 from ranking.registry import (
     ModelVersion,
@@ -41,8 +43,8 @@ from ranking.towers import Model, encoder_frozen, query_vectors_prepare
 
 log = structlog.get_logger(__name__)
 FIRST_SHARE = 0.4  # of FRESHET_TRAIN_EVERY: a new shop sees its first learned version sooner, on fewer click-throughs
+LEAST_EVERY = ceil(LEAST_JUDGES / GATE)  # fewer leave too few to judge the version by
 _DRAIN_SECONDS = 30.0
-LEAST = 30  # click-throughs with an outcome that `train --now` needs: a tenth judges, and that must be more than a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def shop_train(
     if clicked_count(shop_id=shop_id, after_position=after, limit=needed(wanted)) < needed(wanted):
         return None
     parent = _serving(shop_id, now)
-    part = split(_closed(shop_id, after), from_position=after, every=wanted)
+    part = split(_closed(shop_id, after, wanted), from_position=after, every=wanted)
     if part is None or _vectors_missing(parent, part):
         return None
     frozen = encoder_frozen(parent.config.get("encoder_name"))
@@ -91,7 +93,15 @@ def consumer(shop_id: int) -> str:
 def train_every(checkpoint: int) -> int:
     """How many click-throughs the next version trains on."""
     every = settings.FRESHET_TRAIN_EVERY
-    return every if checkpoint else max(1, round(every * FIRST_SHARE))
+    return max(LEAST_EVERY, every if checkpoint else round(every * FIRST_SHARE))
+
+
+def every_of(waiting: int) -> int:
+    """How many of so many click-throughs to train on, when a version shall be made of just these."""
+    every = waiting
+    while every > 1 and needed(every) > waiting:
+        every -= 1
+    return every
 
 
 def clicked_count(*, shop_id: int, after_position: int, limit: int | None = None) -> int:
@@ -139,8 +149,15 @@ def _decision(parent: ModelVersion, candidate: Candidate, now: datetime) -> tupl
     return True, "not worse on the newest click-throughs"
 
 
-def _closed(shop_id: int, after: int) -> list[ClickThrough]:
-    to = checkpoint_read("click_throughs")
+# the position at which so many click-throughs with an outcome have closed; NULL while fewer have
+_REACHED = """
+SELECT closed_position FROM feedback_clickthrough WHERE shop_id = %s AND closed_position > %s AND outcomes <> '{}'
+ ORDER BY closed_position, impression_position OFFSET %s LIMIT 1"""
+
+
+def _closed(shop_id: int, after: int, every: int) -> list[ClickThrough]:
+    reached = scalar(_REACHED, [shop_id, after, needed(AT_ONCE * every)])
+    to = checkpoint_read("click_throughs") if reached is None else int(reached)
     return closed_click_throughs(shop_id=shop_id, after_position=after, to_position=to)
 
 

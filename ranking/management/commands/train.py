@@ -1,0 +1,77 @@
+"""`manage.py train`: train minor versions now, in this process, with a progress bar and the gate's figures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from eventlog.consume import checkpoint_read, sequence_and_drain
+from eventlog.models import DEFAULT_SHOP_ID, Shop
+from ranking.learning.ranges import needed
+from ranking.training import LEAST_EVERY, Outcome, clicked_count, consumer, every_of, shop_train, train_every
+
+
+class Command(BaseCommand):
+    help = "Train a minor version from the click-throughs that closed since the last one, as the worker does every 5 s."
+    requires_system_checks = ()  # they import every address and with them the language model: seconds
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--shop", type=int, default=DEFAULT_SHOP_ID, help="id of the shop, 1 by default")
+        parser.add_argument("--now", action="store_true", help="with what there is, even if it is less than usual")
+        parser.add_argument("--all", action="store_true", help="version after version, until too little is left")
+
+    def handle(self, *args: Any, shop: int, now: bool, **options: Any) -> None:
+        if not Shop.objects.filter(id=shop).exists():
+            raise CommandError(f"There is no shop {shop}.")
+        sequence_and_drain()
+        trained = self._train(shop, now=now)
+        while trained and options["all"]:
+            trained = self._train(shop, now=now)
+
+    def _train(self, shop: int, *, now: bool) -> bool:
+        after = checkpoint_read(consumer(shop))
+        waiting = clicked_count(shop_id=shop, after_position=after)
+        every = train_every(after)
+        if now:
+            every = min(every, max(LEAST_EVERY, every_of(waiting)))
+        if waiting < needed(every):
+            self.stdout.write(
+                f"Nothing trained: {waiting} click-throughs with an outcome wait, {needed(every)} are needed."
+            )
+            return False
+        with tqdm(total=100, unit="%", desc=f"training on {every} click-throughs", bar_format=_BAR) as bar:
+            outcome = shop_train(
+                shop_id=shop, now=datetime.now(UTC), every=every, progress=lambda share: _show(bar, share)
+            )
+        if outcome is None:
+            self.stdout.write("Nothing trained: products wait for their vectors, or another trainer was faster.")
+            return False
+        self._report(outcome)
+        return True
+
+    def _report(self, outcome: Outcome) -> None:
+        said = "serves" if outcome.promoted else "does not serve"
+        self.stdout.write(f"{outcome.version} {said}: {outcome.reason}.")
+        metrics, gate = outcome.metrics, outcome.metrics["gate"]
+        self.stdout.write(
+            f"  {metrics['examples']} examples, {metrics['steps']} steps, loss {_number(metrics['loss_first'])} to "
+            f"{_number(metrics['loss_last'])}; judged on the newest {gate['click_throughs']} click-throughs:"
+        )
+        for name, before in gate["serving"].items():
+            if before is not None:
+                self.stdout.write(f"  {name:<9} {_number(before)} -> {_number(gate['candidate'][name])}")
+
+
+_BAR = "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed}<{remaining}"
+
+
+def _show(bar: tqdm[Any], share: float) -> None:
+    bar.n = round(100 * share)
+    bar.refresh()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

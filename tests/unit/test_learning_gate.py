@@ -1,0 +1,95 @@
+"""Metrics by hand, what a click-through says, and what the gate refuses."""
+
+import numpy as np
+import pytest
+
+from ranking.learning.evaluate import Judged, log_loss, mrr_at_k, ndcg_at_k, pair_accuracy
+from ranking.learning.examples import gain, looked_at
+from ranking.learning.gate import LEAST, gate
+
+ONES = np.ones(3, dtype=np.float32)
+
+
+def numbers(*values: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array(values, dtype=np.float64)
+
+
+def test_pair_accuracy_counts_pairs_by_weight_and_ties_half() -> None:
+    assert pair_accuracy(numbers(3, 2, 1), numbers(0, 1, 0), ONES) == 0.5
+    assert pair_accuracy(numbers(2, 2, 1), numbers(0, 1, 0), ONES) == 0.75
+    assert pair_accuracy(numbers(3, 2, 1), numbers(0, 1, 0), np.array([1, 1, 0], dtype=np.float32)) == 0.0
+    assert np.isnan(pair_accuracy(numbers(3, 2, 1), numbers(0, 0, 0), ONES))
+
+
+def test_mrr_is_one_over_the_rank_and_an_undecided_model_gains_nothing() -> None:
+    assert mrr_at_k(numbers(1, 3, 2), np.array([False, False, True]), k=5) == 0.5
+    assert mrr_at_k(numbers(1, 3, 2), np.array([True, False, False]), k=2) == 0.0
+    assert mrr_at_k(numbers(1, 1, 1), np.array([True, False, False]), k=5) == 0.5
+    assert np.isnan(mrr_at_k(numbers(1, 2), np.array([False, False]), k=5))
+
+
+def test_ndcg_is_one_for_the_ideal_order() -> None:
+    assert ndcg_at_k(numbers(3, 2, 1), numbers(2, 1, 0), k=10) == 1.0
+    assert ndcg_at_k(numbers(1, 2), numbers(1, 0), k=10) == pytest.approx(1 / np.log2(3))
+
+
+def test_log_loss_of_a_coin_is_log_two() -> None:
+    assert log_loss(numbers(0.5, 0.5, 0.5), np.array([True, False, True]), ONES) == pytest.approx(np.log(2))
+
+
+def test_all_above_the_last_click_were_looked_at_and_less_and_less_below() -> None:
+    weights = looked_at([1, 2, 3, 4, 5], [False, True, False, False, False])
+
+    assert weights[:2].tolist() == [1.0, 1.0]
+    assert weights[2:].tolist() == pytest.approx([np.log2(3) / np.log2(rank + 1) for rank in (3, 4, 5)])
+    assert looked_at([1, 3], [False, False]).tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_a_purchase_gains_more_than_a_click_and_a_dismissal_nothing() -> None:
+    assert gain(["click"]) == 1.0
+    assert gain(["click", "add_to_cart", "purchase"]) == 4.0
+    assert gain(["dismiss"]) == gain([]) == 0.0
+
+
+def judged(*, accuracy: float, mrr: float, loss: float = 0.5, count: int = 100) -> Judged:
+    rng = np.random.default_rng(0)
+    wave = rng.normal(0, 0.05, count)
+    return Judged(accuracy + wave, accuracy + wave, mrr + wave, np.full(count, loss))
+
+
+def test_a_better_version_passes_with_its_figures() -> None:
+    verdict = gate(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.65, mrr=0.5))
+
+    assert verdict.reason is None
+    assert verdict.figures["candidate"]["accuracy"] - verdict.figures["serving"]["accuracy"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [
+        (judged(accuracy=0.5, mrr=0.5), "pair accuracy"),
+        (judged(accuracy=0.6, mrr=0.4), "MRR"),
+        (judged(accuracy=0.599, mrr=0.499), "no figure is better"),
+        (judged(accuracy=0.7, mrr=0.6, loss=0.6), "log loss"),
+    ],
+)
+def test_a_worse_version_is_refused_for_its_reason(candidate: Judged, reason: str) -> None:
+    verdict = gate(judged(accuracy=0.6, mrr=0.5), candidate)
+
+    assert reason in (verdict.reason or "")
+
+
+def test_too_few_click_throughs_keep_what_serves() -> None:
+    few = LEAST - 1
+
+    verdict = gate(judged(accuracy=0.6, mrr=0.5, count=few), judged(accuracy=0.9, mrr=0.9, count=few))
+
+    assert "only 19" in (verdict.reason or "")
+
+
+def test_click_throughs_without_negatives_are_judged_by_what_is_found() -> None:
+    unknown = np.full(50, np.nan)
+    before = Judged(unknown, unknown, np.full(50, 0.5), unknown)
+
+    assert gate(before, Judged(unknown, unknown, np.full(50, 0.6), unknown)).reason is None
+    assert gate(before, Judged(unknown, unknown, np.full(50, 0.4), unknown)).reason is not None
