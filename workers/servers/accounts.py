@@ -1,7 +1,7 @@
 """Which user the embedded servers run as, and how that user reaches what root can reach.
 
 PostgreSQL refuses to run as root, so root drops to an ordinary user. That user may be unable to traverse the folders
-above the checkout (/root/shop, say). Two answers, both of them Linux only, as is running a shop as root:
+above the checkout (a folder in the home of root, say). Two answers, both of them Linux only, as is running a shop as root:
 a server is started *inside* its data folder and told that it is `/proc/self/cwd`, which no parent folder can forbid;
 and binaries that the user cannot reach are copied once to /var/cache, where only root can write.
 """
