@@ -42,9 +42,16 @@ def _unrelated(encoder: Encoder) -> float:
     return float(unrelated_cosine(np.stack([encoder.encode_query(text) for text in UNRELATED_QUERIES])))
 
 
-def neighbours_find(*, shop_id: int, key: str, model: Model, now: float) -> list[tuple[int, float, float]]:
-    """The nearest contexts of a query: context id, similarity, lasting reward at `now`; most similar first."""
-    found = _find(shop_id, key, query_vectors.get(model, key, frozen=True), model.frozen, None, DEFAULTS)
+def neighbours_find(
+    *, shop_id: int, key: str, model: Model, vector: NDArray[np.float32], now: float
+) -> list[tuple[int, float, float]]:
+    """The nearest contexts of a query: context id, similarity, lasting reward at `now`; most similar first.
+
+    `vector` is what the tower made of the query. While the tower is the frozen encoder it serves here too, so that a new
+    query is encoded once.
+    """
+    near = vector if model.is_frozen else query_vectors.get(model, key, frozen=True)
+    found = _find(shop_id, key, near, model.frozen, None, DEFAULTS)
     if not found:
         return []
     rewards = dict(rows(_REWARDS, [now, [id_ for id_, _ in found]]))

@@ -97,7 +97,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
     corrected = query_correct(shop_id=shop_id, text=request.q, query=text, documents=seen.term_documents)
     if corrected is not text:
         text, seen = corrected, replace(seen, term_documents=term_documents(shop_id, corrected.terms))
-    near = near_contexts(request, seen, key, model)
+    near = near_contexts(request, seen, key, model, vector)
     idfs = [idf(max(documents, 0), seen.published_documents) for documents in seen.term_documents]
     candidates = candidates_read(
         shop_id=shop_id,
@@ -124,14 +124,16 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
     return Ranked(model, seen, text, near, candidates, evidence, scores, order)
 
 
-def near_contexts(request: SearchRequest, seen: Snapshot, key: str | None, model: Model) -> list[tuple[int, float]]:
+def near_contexts(
+    request: SearchRequest, seen: Snapshot, key: str | None, model: Model, vector: NDArray[np.float32]
+) -> list[tuple[int, float]]:
     """Near contexts and the share of its evidence that each lends: joined where known, searched for where the query is new."""
     if key is None:
         return []
     if seen.context is not None and seen.context[5]:
         found = seen.neighbours
     else:
-        found = neighbours_find(shop_id=request.shop_id, key=key, model=model, now=request.now)
+        found = neighbours_find(shop_id=request.shop_id, key=key, model=model, vector=vector, now=request.now)
     if not found:
         return []
     ids, similarities, rewards = zip(*found, strict=True)
