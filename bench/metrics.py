@@ -23,7 +23,7 @@ def ndcg_at_k(ranked: Sequence[Item], ratings: Mapping[Item, float], k: int) -> 
 
 
 def _dcg(ratings: Sequence[float]) -> float:
-    return sum((2.0**rating - 1.0) / log2(rank + 1) for rank, rating in enumerate(ratings, start=1))
+    return sum((float(2.0**rating) - 1.0) / log2(rank + 1) for rank, rating in enumerate(ratings, start=1))
 
 
 def recall_at_k(ranked: Sequence[Item], relevant: Collection[Item], k: int) -> float:

@@ -59,11 +59,15 @@ def products_import(products: Path, map_name: str | None) -> dict[str, Any]:
             source=source,
             report=settings.FRESHET_HOME / "imports" / "rejected.jsonl",
             clock=_now,
-            progress=lambda state: bar.update(state.next_byte - bar.n) and None,
+            progress=lambda state: _show(bar, state.next_byte),
         )
     with tqdm(total=summary.accepted, desc="projections", unit="product", file=sys.stderr) as bar:
-        sequence_and_drain(should_stop=lambda: bar.update(_documents() - bar.n) and False)
-        bar.update(_documents() - bar.n)
+
+        def go_on() -> bool:  # asked before each pass
+            _show(bar, documents())
+            return False
+
+        sequence_and_drain(should_stop=go_on)
     lexical_statistics_publish(now=_now())
     sequence_and_drain()
     return {"accepted": summary.accepted, "rejected": summary.rejected, "map": map_name}
@@ -84,15 +88,20 @@ def products_embed() -> int:
     with tqdm(
         total=waiting_count(shop_id=SHOP, major=model.major), desc="embedding", unit="product", file=sys.stderr
     ) as bar:
-        done = embed_waiting(model=model, now=_now(), progress=lambda done: bar.update(done) and None)
+        done = embed_waiting(model=model, now=_now(), progress=lambda done: _show(bar, bar.n + done))
     shop_embed(shop_id=SHOP, now=_now())  # what comes after the last vector: the HNSW index of a large shop
     return done
 
 
-def _documents() -> int:
+def documents() -> int:
+    """How many products can be found by their words."""
     from eventlog.database import scalar
 
     return int(scalar("SELECT coalesce(sum(documents), 0) FROM ranking_lexicon WHERE shop_id = %s", [SHOP]))
+
+
+def _show(bar: tqdm[Any], reached: float) -> None:
+    bar.update(reached - bar.n)
 
 
 def _now() -> datetime:
