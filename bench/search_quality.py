@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from bench.harness import finish, parser, project, required, table
 from bench.metrics import ece, ndcg_at_k, recall_at_k
-from bench.shop import SHOP, map_choose, map_option, products_embed, products_import
+from bench.shop import SHOP, map_option, shop_load
 
 if TYPE_CHECKING:
     from bench.search_quality_data import Catalogue, Ratings
@@ -48,9 +48,8 @@ def main() -> None:
     # one process, one version: nobody need look for a newer one, nor after the servers are gone
     with project(environment={"FRESHET_MODEL_REFRESH_SECONDS": "0"}):
         started = time.monotonic()
-        imported = products_import(products, map_choose(products, arguments.map))
-        embedded = products_embed()
-        results = measure(ratings) | {"imported": imported, "embedded": embedded}
+        loaded = shop_load(products, map_name=arguments.map)
+        results = measure(ratings) | loaded
     results["seconds"] = round(time.monotonic() - started, 1)
     finish(arguments, results, tables(results))
 

@@ -43,6 +43,12 @@ def map_choose(products: Path, given: str | None) -> str | None:
     return max(fitting, key=lambda name: len(needed[name]), default=None)
 
 
+def shop_load(products: Path, *, map_name: str | None = None) -> dict[str, Any]:
+    """Import products and embed them, in this process; the map is recognised unless it is given."""
+    imported = products_import(products, map_choose(products, map_name))
+    return {"imported": imported, "embedded": products_embed()}
+
+
 def products_import(products: Path, map_name: str | None) -> dict[str, Any]:
     """Import the products and project them in this process; return what was accepted and rejected."""
     from django.conf import settings
