@@ -67,7 +67,7 @@ class ProductApi(APIView):
         operation_id="product_retire",
         tags=["catalogue"],
         parameters=[schemas.PRODUCT_ID],
-        responses=schemas.RetiredOut,
+        responses={200: schemas.RetiredOut},
     )
     def delete(self, request: Request, product_id: str) -> Response:
         """Retire a product: it is never shown again, its history is kept, it cannot come back under this id."""

@@ -60,6 +60,11 @@ class FreshetSchema(AutoSchema):
         scopes = scopes_for(self.view, self.method)
         return f"{text}\n\nScope: {' or '.join(f'`{scope}`' for scope in scopes)}.".strip() if scopes else text
 
+    def map_parsers(self) -> list[str]:
+        """What a body may be: a beacon's text/plain only where beacons are taken."""
+        beacon = "beacon" in scopes_for(self.view, self.method)
+        return [parser.media_type for parser in self.view.get_parsers() if beacon or parser.media_type != "text/plain"]
+
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is None:
