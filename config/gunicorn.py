@@ -39,6 +39,13 @@ def on_starting(server: Arbiter) -> None:
         Path(counts).mkdir(mode=0o700, parents=True)
 
 
+def post_worker_init(worker: Worker) -> None:
+    """Load the model behind the first requests, so that no shopper waits for it."""
+    from ranking.towers import serving
+
+    serving.load_in_background()
+
+
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """Forget the gauges of a process that has gone; its counters stay in the sum."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:

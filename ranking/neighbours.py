@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from django.db import transaction
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from eventlog.database import query, rows
 from eventlog.events import NewEvent, consumer_event_id
 from eventlog.services import append
-from ranking.encoders import Encoder
 from ranking.events import ContextRelated
 from ranking.retrieval import vector_text
 from ranking.towers import Model, query_vectors
 from ranking.weights.near import UNRELATED_QUERIES, unrelated_cosine
 from ranking.weights.options import DEFAULTS, WeightOptions
+
+if TYPE_CHECKING:
+    from ranking.encoders import Encoder
 
 # the larger of cosine under the frozen encoder, stretched so that unrelated contexts have 0, and similarity of spelling
 _FIND = """

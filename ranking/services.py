@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
@@ -17,13 +17,14 @@ from eventlog.rejections import Rejection, rejection_of
 from eventlog.selectors import heads
 from eventlog.services import append
 from feedback.contexts import query_context
-from ranking.encoders import Encoder
 from ranking.events import LexicalStatisticsPublished, ModelVersionTrained, WeightSet
 from ranking.inputs import WeightIn
-from ranking.learning.artefact import Artefact, artefact_write
 from ranking.registry import artefact_hash, model_promote_new, model_register
 from ranking.relevance import head_default
 from ranking.towers import encoder_frozen
+
+if TYPE_CHECKING:
+    from ranking.encoders import Encoder
 
 PUBLISH_SHARE = 0.02  # statistics that moved by less would only make scores tremble
 PUBLISH_SECONDS = 3600
@@ -99,6 +100,8 @@ def model_ensure_first(*, shop_id: int, now: datetime) -> None:
 
 @transaction.atomic
 def _register_untrained(shop_id: int, version: str, encoder: Encoder, now: datetime) -> None:
+    from ranking.learning.artefact import Artefact, artefact_write  # loads torch: see ranking/towers.py
+
     artefact = artefact_write(Artefact(head_default(encoder.name)))
     trained = ModelVersionTrained(
         version=version,

@@ -8,7 +8,7 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.conf import settings  # noqa: E402  (after the variable that says which settings)
+from django.conf import settings
 
 app = Celery("freshet", broker=settings.CELERY_BROKER_URL)
 app.conf.update(

@@ -7,10 +7,9 @@ from time import monotonic
 
 from eventlog.consume import sequence_and_drain
 from eventlog.models import Shop
-from eventlog.services import forget_drains
+from eventlog.services import forget_drains, turn_known_ids
 from eventlog.services import make_partitions as log_make_partitions
 from feedback.services import clock_tick
-from ranking.policies import shop_embed
 from ranking.services import lexical_statistics_publish
 from workers.celery import app
 from workers.wake_up import KEY, LINGER_SECONDS, broker_client
@@ -37,14 +36,26 @@ def drain() -> int:
 @app.task
 def embed() -> int:
     """Embed what waits and find the neighbours of new contexts, a shop after the other."""
+    from ranking.policies import shop_embed  # loads torch: 4 s of CPU and 300 MB that the other queues do without
+
     return sum(shop_embed(shop_id=shop_id, now=datetime.now(UTC)) for shop_id in _shops())
 
 
 @app.task
+def train() -> int:
+    """Train a minor version for each shop where enough click-throughs closed; return how many, at once when none."""
+    from ranking.training import shop_train  # loads torch
+
+    return sum(shop_train(shop_id=shop_id, now=datetime.now(UTC)) is not None for shop_id in _shops())
+
+
+@app.task
 def make_partitions() -> int:
-    """Keep empty partitions ahead of the log, and no notes of drains that nobody asks for any more."""
+    """Keep empty partitions ahead of the log; forget the notes and event ids that nobody asks for any more."""
+    made = log_make_partitions()
     forget_drains()
-    return log_make_partitions()
+    turn_known_ids()
+    return made
 
 
 @app.task
