@@ -1,16 +1,17 @@
 """A minor version from start to end: read what closed, train, calibrate, judge, and commit it with the trainer's checkpoint.
 
 The slow part holds no transaction and no lock; killed anywhere, it leaves the checkpoint and what serves as they were.
+What loads torch is imported where it is used, since every worker imports the tasks and only the trainer trains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.conf import settings
@@ -20,14 +21,12 @@ from eventlog.consume import checkpoint_move, checkpoint_read, drain
 from eventlog.database import scalar
 from eventlog.errors import ConcurrentChange, LostClaim
 from eventlog.services import sequence
-from feedback.joining import ClickThrough
 from feedback.selectors import closed_click_throughs
 from ranking.events import ModelVersionTrained
-from ranking.learning.artefact import artefact_write
-from ranking.learning.candidate import Candidate, candidate_make, products_of, tower_of
 from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST as LEAST_JUDGES
-from ranking.learning.ranges import AT_ONCE, GATE, Split, needed, split
+from ranking.learning.options import DEFAULTS, TrainOptions
+from ranking.learning.ranges import AT_ONCE, GATE, Split, clicked, needed, split
 from ranking.projections.models import models
 from ranking.registry import (
     ModelVersion,
@@ -41,9 +40,13 @@ from ranking.registry import (
 from ranking.services import model_ensure_first
 from ranking.towers import Model, encoder_frozen, query_vectors_prepare
 
+if TYPE_CHECKING:
+    from ranking.learning.candidate import Candidate
+
 log = structlog.get_logger(__name__)
 FIRST_SHARE = 0.4  # of FRESHET_TRAIN_EVERY: a new shop sees its first learned version sooner, on fewer click-throughs
 LEAST_EVERY = ceil(LEAST_JUDGES / GATE)  # fewer leave too few to judge the version by
+PAST = 150  # click-throughs from before the range by which forgetting shows: as many as judge a version of 500
 _DRAIN_SECONDS = 30.0
 
 
@@ -61,7 +64,12 @@ Progress = Callable[[float], None]
 
 
 def shop_train(
-    *, shop_id: int, now: datetime, every: int | None = None, progress: Progress = lambda share: None
+    *,
+    shop_id: int,
+    now: datetime,
+    every: int | None = None,
+    options: TrainOptions = DEFAULTS,
+    progress: Progress = lambda share: None,
 ) -> Outcome | None:
     """Train and commit one minor version if enough click-throughs closed since the last; None when not.
 
@@ -73,11 +81,14 @@ def shop_train(
     if clicked_count(shop_id=shop_id, after_position=after, limit=needed(wanted)) < needed(wanted):
         return None
     parent = _serving(shop_id, now)
-    part = split(_closed(shop_id, after, wanted), from_position=after, every=wanted)
+    part = range_read(shop_id=shop_id, after=after, every=wanted)
     if part is None or _vectors_missing(parent, part):
         return None
+    from ranking.learning.candidate import candidate_make
+
     frozen = encoder_frozen(parent.config.get("encoder_name"))
-    candidate = candidate_make(parent=parent, frozen=frozen, part=part, progress=progress)  # slow: in no transaction
+    # slow, so in no transaction
+    candidate = candidate_make(parent=parent, frozen=frozen, part=part, options=options, progress=progress)
     try:
         return candidate_commit(parent=parent, part=part, candidate=candidate, now=now)
     except (LostClaim, ConcurrentChange) as error:
@@ -116,6 +127,8 @@ def candidate_commit(*, parent: ModelVersion, part: Split, candidate: Candidate,
 
     Raises LostClaim when another trainer moved the checkpoint, ConcurrentChange when it took the number.
     """
+    from ranking.learning.artefact import artefact_write
+
     shop_id, artefact = parent.shop_id, artefact_write(candidate.artefact)
     version = f"{parent.major}.{model_next_minor(shop_id=shop_id, major=parent.major)}"
     metrics = dict(candidate.metrics)
@@ -153,22 +166,34 @@ def _decision(parent: ModelVersion, candidate: Candidate, now: datetime) -> tupl
 _REACHED = """
 SELECT closed_position FROM feedback_clickthrough WHERE shop_id = %s AND closed_position > %s AND outcomes <> '{}'
  ORDER BY closed_position, impression_position OFFSET %s LIMIT 1"""
+_PAST = """
+SELECT closed_position FROM feedback_clickthrough WHERE shop_id = %s AND closed_position <= %s AND outcomes <> '{}'
+ ORDER BY closed_position DESC, impression_position DESC OFFSET %s LIMIT 1"""
 
 
-def _closed(shop_id: int, after: int, every: int) -> list[ClickThrough]:
+def range_read(*, shop_id: int, after: int, every: int) -> Split | None:
+    """Read and part the click-throughs after a checkpoint, and some before it; None while there are too few."""
     reached = scalar(_REACHED, [shop_id, after, needed(AT_ONCE * every)])
     to = checkpoint_read("click_throughs") if reached is None else int(reached)
-    return closed_click_throughs(shop_id=shop_id, after_position=after, to_position=to)
+    closed = closed_click_throughs(shop_id=shop_id, after_position=after, to_position=to)
+    part = split(closed, from_position=after, every=every)
+    if part is None or not after:
+        return part
+    start = int(scalar(_PAST, [shop_id, after, PAST]) or 0)
+    past = closed_click_throughs(shop_id=shop_id, after_position=start, to_position=after)
+    return replace(part, past=[each for each in past if clicked(each)][-PAST:])
 
 
 def _vectors_missing(parent: ModelVersion, part: Split) -> bool:
     """Whether products of a range wait for the embedder: without them the same range would not teach the same later."""
     return vectors_missing(
-        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=products_of(part)
+        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=part.products()
     ) > 0  # fmt: skip
 
 
 def _prepare(parent: ModelVersion, candidate: Candidate, version: str, artefact: str) -> None:
+    from ranking.learning.candidate import tower_of
+
     frozen = encoder_frozen(parent.config.get("encoder_name"))
     tower = tower_of(frozen, candidate.artefact)
     model = Model(version, parent.major, candidate.artefact.head, tower, frozen, artefact)

@@ -15,7 +15,7 @@ from ranking.learning.calibrate import head_calibrated
 from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.evaluate import Ranker, judge, remember
 from ranking.learning.examples import Example, clicked_rows, examples_read
-from ranking.learning.gate import Verdict, gate
+from ranking.learning.gate import Trial, Verdict, gate
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import Split
 from ranking.learning.train import Trained, torch_as, train
@@ -45,7 +45,7 @@ def candidate_make(
     base = artefact_read(artefact_load(parent.artefact))
     before = remember(tower_of(frozen, base).encode_query)
     catalogue = catalogue_at(
-        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=products_of(part),
+        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=part.products(),
         pool=options.pool, seed=seed,
     )  # fmt: skip
     clicked_for = clicked_rows(part.train, catalogue)
@@ -64,10 +64,10 @@ def candidate_make(
             trained.artefact.head, parent=base.head, before=before, after=after, examples=examples(part.calibrate),
             catalogue=catalogue, seed=seed,
         )  # fmt: skip
-        verdict = gate(*judge(
-            serving=Ranker(before, base.head), candidate=Ranker(after, head), examples=examples(part.gate),
-            catalogue=catalogue,
-        ))  # fmt: skip
+        sides = {"serving": Ranker(before, base.head), "candidate": Ranker(after, head)}
+        newest = judge(**sides, examples=examples(part.gate), catalogue=catalogue)
+        past = judge(**sides, examples=examples(part.past), catalogue=catalogue)
+        verdict = gate(Trial(*newest, *past))
     metrics = _metrics(part, trained, learned, catalogue) | {"gate": verdict.figures, "options": asdict(options)}
     return Candidate(replace(trained.artefact, head=head), verdict, metrics, seed)
 
@@ -75,11 +75,6 @@ def candidate_make(
 def tower_of(frozen: Encoder, artefact: Artefact) -> Encoder:
     """The query tower of an artefact, the encoder itself for one that moves nothing."""
     return tower_with_adapter(frozen, artefact) if artefact.tensors else frozen
-
-
-def products_of(part: Split) -> set[str]:
-    """All products that a range of click-throughs names."""
-    return {product_id for closed in (*part.train, *part.calibrate, *part.gate) for product_id in closed.items}
 
 
 def _metrics(part: Split, trained: Trained, learned: Sequence[Example], catalogue: CatalogueAt) -> dict[str, Any]:

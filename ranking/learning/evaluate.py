@@ -50,7 +50,7 @@ def judge(
     """Judge two models on the same click-throughs, among the same products."""
     sides = [[_judge(ranker, each, _found(serving, candidate, each, catalogue), catalogue) for each in examples]
              for ranker in (serving, candidate)]  # fmt: skip
-    before, after = (Judged(*(np.array(column) for column in zip(*side, strict=True))) for side in sides)
+    before, after = (Judged(*np.array(side, dtype=np.float64).reshape(-1, 4).T) for side in sides)
     return before, after
 
 

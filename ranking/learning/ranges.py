@@ -17,7 +17,10 @@ AT_ONCE = 8  # after an import of history, a version takes so many times more, o
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The parts of a range (from_position, to_position], by closing position; `trained_to` ends the part trained on."""
+    """The parts of a range (from_position, to_position], by closing position; `trained_to` ends the part trained on.
+
+    `past` are click-throughs from before the range, by which forgetting shows.
+    """
 
     from_position: int
     trained_to: int
@@ -25,6 +28,11 @@ class Split:
     train: Sequence[ClickThrough]
     calibrate: Sequence[ClickThrough]
     gate: Sequence[ClickThrough]
+    past: Sequence[ClickThrough] = ()
+
+    def products(self) -> set[str]:
+        """All products that these click-throughs name."""
+        return {product for each in (*self.train, *self.calibrate, *self.gate, *self.past) for product in each.items}
 
 
 def clicked(closed: ClickThrough) -> bool:
@@ -40,12 +48,12 @@ def needed(every: int) -> int:
 def split(closed: Sequence[ClickThrough], *, from_position: int, every: int) -> Split | None:
     """Part the click-throughs after a checkpoint, in closing order; None while too few of them have an outcome.
 
-    `every` counts those with an outcome. When many wait, more are taken, up to AT_ONCE times as many.
+    `every` counts those with an outcome. When enough for several versions wait, one takes them, up to AT_ONCE times as many.
     """
     ends = [n for n, each in enumerate(closed, start=1) if clicked(each)]
     if every < 1 or len(ends) < needed(every):
         return None
-    most = min(int(len(ends) / (1 + CALIBRATE + GATE)), AT_ONCE * every)
+    most = every * min(len(ends) // needed(every), AT_ONCE)
     train = ends[most - 1]
     calibrate = ends[most + _share(most, CALIBRATE) - 1]
     gate = ends[needed(most) - 1]

@@ -5,7 +5,7 @@ import pytest
 
 from ranking.learning.evaluate import Judged, log_loss, mrr_at_k, ndcg_at_k, pair_accuracy
 from ranking.learning.examples import gain, looked_at
-from ranking.learning.gate import LEAST, gate
+from ranking.learning.gate import LEAST, Trial, gate
 
 ONES = np.ones(3, dtype=np.float32)
 
@@ -57,8 +57,15 @@ def judged(*, accuracy: float, mrr: float, loss: float = 0.5, count: int = 100) 
     return Judged(accuracy + wave, accuracy + wave, mrr + wave, np.full(count, loss))
 
 
+NOTHING = Judged(*(np.zeros(0) for _ in range(4)))
+
+
+def trial(serving: Judged, candidate: Judged, *, past: tuple[Judged, Judged] = (NOTHING, NOTHING)) -> Trial:
+    return Trial(serving, candidate, *past)
+
+
 def test_a_better_version_passes_with_its_figures() -> None:
-    verdict = gate(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.65, mrr=0.5))
+    verdict = gate(trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.65, mrr=0.5)))
 
     assert verdict.reason is None
     assert verdict.figures["candidate"]["accuracy"] - verdict.figures["serving"]["accuracy"] == pytest.approx(0.05)
@@ -74,7 +81,7 @@ def test_a_better_version_passes_with_its_figures() -> None:
     ],
 )
 def test_a_worse_version_is_refused_for_its_reason(candidate: Judged, reason: str) -> None:
-    verdict = gate(judged(accuracy=0.6, mrr=0.5), candidate)
+    verdict = gate(trial(judged(accuracy=0.6, mrr=0.5), candidate))
 
     assert reason in (verdict.reason or "")
 
@@ -82,7 +89,7 @@ def test_a_worse_version_is_refused_for_its_reason(candidate: Judged, reason: st
 def test_too_few_click_throughs_keep_what_serves() -> None:
     few = LEAST - 1
 
-    verdict = gate(judged(accuracy=0.6, mrr=0.5, count=few), judged(accuracy=0.9, mrr=0.9, count=few))
+    verdict = gate(trial(judged(accuracy=0.6, mrr=0.5, count=few), judged(accuracy=0.9, mrr=0.9, count=few)))
 
     assert "only 19" in (verdict.reason or "")
 
@@ -91,5 +98,14 @@ def test_click_throughs_without_negatives_are_judged_by_what_is_found() -> None:
     unknown = np.full(50, np.nan)
     before = Judged(unknown, unknown, np.full(50, 0.5), unknown)
 
-    assert gate(before, Judged(unknown, unknown, np.full(50, 0.6), unknown)).reason is None
-    assert gate(before, Judged(unknown, unknown, np.full(50, 0.4), unknown)).reason is not None
+    assert gate(trial(before, Judged(unknown, unknown, np.full(50, 0.6), unknown))).reason is None
+    assert gate(trial(before, Judged(unknown, unknown, np.full(50, 0.4), unknown))).reason is not None
+
+
+@pytest.mark.parametrize(("gained", "reason"), [(0.0, "older click-throughs"), (0.2, None)])
+def test_it_may_forget_no_more_than_it_learns(gained: float, reason: str | None) -> None:
+    past = (judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.5, mrr=0.4))
+
+    verdict = gate(trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.6 + gained, mrr=0.5 + gained), past=past))
+
+    assert verdict.reason is None if reason is None else reason in (verdict.reason or "")
