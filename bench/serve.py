@@ -237,10 +237,14 @@ def against(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, dict[str,
 
 def tables(results: dict[str, Any]) -> list[Table]:
     rows = [
-        [f"{case.replace('_', ' queries, ')} client{'s' if case.endswith('16') else ''}", side, *(seen[n] for n in ("p50", "p99", "per_second"))]
+        [
+            case.replace("_", " queries, clients: "),
+            side,
+            *(results[side][case][name] for name in ("p50", "p99", "per_second")),
+        ]
         for case in results["freshet"]
-        for side, seen in ((name, results[name][case]) for name in ("freshet", "peer", "peer_cached"))
-    ]  # fmt: skip
+        for side in ("freshet", "peer", "peer_cached")
+    ]
     ratios = [
         [case, *(value for name in ("peer", "peer_cached") for value in results[f"against_{name}"][case].values())]
         for case in results["freshet"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from pydantic import BaseModel
@@ -40,4 +42,5 @@ class FreshnessApi(APIView):
 
     @extend_schema(operation_id="freshness", tags=["freshness"], responses=FreshnessOut)
     def get(self, request: Request) -> Response:
-        return Response(freshness(shop_id=request.auth.shop_id, now=timezone.now()))
+        key: Any = request.auth
+        return Response(freshness(shop_id=key.shop_id, now=timezone.now()))

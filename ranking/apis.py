@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -18,6 +20,11 @@ from ranking.serving import search
 from ranking.versions import ranking_again
 
 
+def _key(request: Request) -> Any:
+    """The API key that asks, as config made it; ranking knows only that it has a shop_id and checks shoppers."""
+    return request.auth
+
+
 class SearchApi(APIView):
     """Products for a query, best first by relevance × weight; the answer says what it was made from."""
 
@@ -25,9 +32,9 @@ class SearchApi(APIView):
 
     @extend_schema(operation_id="search", tags=["search"], parameters=schemas.SEARCH, responses=schemas.Answer)
     def get(self, request: Request) -> Response:
-        asked = search_read(request.query_params, shop_id=request.auth.shop_id, now=timezone.now())
+        asked = search_read(request.query_params, shop_id=_key(request).shop_id, now=timezone.now())
         if shopper_id := request.query_params.get("shopper_id"):
-            request.auth.check_shopper(shopper_id, request.query_params.get("shopper_signature"))
+            _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
         return Response(search(asked))
 
 
@@ -38,7 +45,7 @@ class RankingApi(APIView):
 
     @extend_schema(operation_id="ranking_again", tags=["search"], responses=schemas.Answer)
     def get(self, request: Request, token: str) -> Response:
-        return Response(ranking_again(shop_id=request.auth.shop_id, token=token))
+        return Response(ranking_again(shop_id=_key(request).shop_id, token=token))
 
 
 class RankingsApi(APIView):
@@ -53,7 +60,7 @@ class RankingsApi(APIView):
         token = request.data.get("token") if isinstance(request.data, dict) else None
         if not isinstance(token, str):
             raise BadToken('The body is {"token": "..."}.', field="token")
-        return Response(ranking_again(shop_id=request.auth.shop_id, token=token))
+        return Response(ranking_again(shop_id=_key(request).shop_id, token=token))
 
 
 class WeightsApi(APIView):
@@ -65,7 +72,7 @@ class WeightsApi(APIView):
         operation_id="weights_set", tags=["weights"], request=schemas.WeightsIn, responses=schemas.BatchAnswer
     )
     def put(self, request: Request) -> Response:
-        return Response(weights_put(shop_id=request.auth.shop_id, body=request.data, now=timezone.now()))
+        return Response(weights_put(shop_id=_key(request).shop_id, body=request.data, now=timezone.now()))
 
     @extend_schema(
         operation_id="weights_get", tags=["weights"], parameters=schemas.WEIGHTS, responses=schemas.WeightOut
@@ -76,7 +83,7 @@ class WeightsApi(APIView):
         query = query_text(params["query"]) if "query" in params else None
         product_id = params.get("product_id", "")
         now = timezone.now().timestamp()
-        return Response(weights_answer(shop_id=request.auth.shop_id, product_id=product_id, query=query, now=now))
+        return Response(weights_answer(shop_id=_key(request).shop_id, product_id=product_id, query=query, now=now))
 
 
 class ModelsApi(APIView):
@@ -86,7 +93,7 @@ class ModelsApi(APIView):
 
     @extend_schema(operation_id="models", tags=["models"], responses=schemas.ModelsOut)
     def get(self, request: Request) -> Response:
-        return Response(models_answer(shop_id=request.auth.shop_id))
+        return Response(models_answer(shop_id=_key(request).shop_id))
 
 
 class PromoteApi(APIView):
@@ -96,7 +103,7 @@ class PromoteApi(APIView):
 
     @extend_schema(operation_id="model_promote", tags=["models"], request=None, responses=schemas.ServingOut)
     def post(self, request: Request, version: str) -> Response:
-        shop_id = request.auth.shop_id
+        shop_id = _key(request).shop_id
         model_promote(shop_id=shop_id, version=version, reason="promoted by an operator", now=timezone.now())
         return Response({"serving": version})
 
@@ -108,4 +115,4 @@ class RollbackApi(APIView):
 
     @extend_schema(operation_id="model_rollback", tags=["models"], request=None, responses=schemas.ServingOut)
     def post(self, request: Request) -> Response:
-        return Response({"serving": model_rollback(shop_id=request.auth.shop_id, now=timezone.now())})
+        return Response({"serving": model_rollback(shop_id=_key(request).shop_id, now=timezone.now())})

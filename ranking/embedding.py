@@ -86,7 +86,7 @@ def embed_waiting(
         found = rows(_WAITING, [model.major, model.shop_id, batch])
         if not found:
             break
-        embed_batch(model, [Waiting(*row[:3], orjson.loads(row[3])) for row in found], now=now)
+        embed_batch(model, [Waiting(row[0], row[1], row[2], orjson.loads(row[3])) for row in found], now=now)
         done += len(found)
         progress(len(found))
     return done

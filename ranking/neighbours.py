@@ -57,7 +57,7 @@ def neighbours_find(
     found = _find(shop_id, key, near, model.frozen, None, DEFAULTS)
     if not found:
         return []
-    rewards = dict(rows(_REWARDS, [now, [id_ for id_, _ in found]]))
+    rewards: dict[int, float] = dict(rows(_REWARDS, [now, [id_ for id_, _ in found]]))
     return [(id_, similarity, rewards[id_]) for id_, similarity in found]
 
 

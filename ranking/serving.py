@@ -175,14 +175,16 @@ def ordered(candidates: Candidates, scores: Scores, sort: Sort) -> NDArray[np.in
     by_id = sorted(range(len(candidates.ids)), key=candidates.product_ids.__getitem__)
     order = np.array(by_id, dtype=np.int64)
     if sort == "relevance" or not by_id:
-        return order[np.argsort(-scores.score[order], kind="stable")]
+        best: NDArray[np.int64] = order[np.argsort(-scores.score[order], kind="stable")]
+        return best
     relevant = order[scores.relevance[order] >= SORTED_SHARE * scores.relevance.max()]
     if sort == "newest":
         keys = [-released.timestamp() if released else np.inf for released in candidates.released_at]
     else:
         sign = 1.0 if sort == "price" else -1.0
         keys = [sign * price if price is not None else np.inf for price in candidates.price]
-    return relevant[np.argsort(np.array(keys)[relevant], kind="stable")]
+    listed: NDArray[np.int64] = relevant[np.argsort(np.array(keys)[relevant], kind="stable")]
+    return listed
 
 
 def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, page: NDArray[np.int64]) -> RankingToken:

@@ -278,7 +278,7 @@ def _near_keys(read: RankingToken) -> dict[str, float]:
 
 
 def _operator(read: RankingToken, items: Sequence[OldItem]) -> Floats:
-    found = dict(
+    found: dict[str, float] = dict(
         rows(
             """SELECT DISTINCT ON (product_id) product_id, weight
                  FROM (SELECT DISTINCT ON (product_id, context_key) product_id, context_key, weight, until

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def feedback(shop: SmallShop, *, seed: int, count: int) -> None:
         assert not shop.record(*events[start : start + 500]).rejected
 
 
-def same(again: dict, answer: dict) -> bool:
+def same(again: dict[str, Any], answer: dict[str, Any]) -> bool:
     if len(again["items"]) != len(answer["items"]):
         return False
     items = zip(again["items"], answer["items"], strict=True)
