@@ -162,7 +162,8 @@ PRODUCT_ID = OpenApiParameter(
     OpenApiParameter.PATH,
     description="The shop's own id, percent-encoded (%2F for a slash)",
 )
-VERSION = OpenApiParameter("version", OpenApiTypes.INT, OpenApiParameter.PATH, description="A description version")
+_COUNT = {"type": "integer", "minimum": 1}
+VERSION = OpenApiParameter("version", _COUNT, OpenApiParameter.PATH, description="A description version")
 
 
 def if_match(*, required: bool) -> OpenApiParameter:

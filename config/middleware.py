@@ -13,7 +13,7 @@ import structlog
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
 
-from config.api.body import receive_chunks
+from config.api.body import discard_body, receive_body
 from config.api.cors import add_cors_headers, is_preflight, preflight_response
 from config.api.problems import Problem, problem_http_response, problem_of
 from config.metrics import observe_request
@@ -54,7 +54,7 @@ def answer(request: HttpRequest) -> HttpResponseBase:
         if is_preflight(request):
             response: HttpResponseBase = preflight_response(request)
         else:
-            receive_chunks(request)
+            receive_body(request)
             match = resolve(request.path_info)
             request.resolver_match = match
             response = match.func(request, *match.args, **match.kwargs)
@@ -65,6 +65,7 @@ def answer(request: HttpRequest) -> HttpResponseBase:
         response = problem_http_response(Problem(status=404, code="not_found", detail=detail), request)
     except Exception as error:  # noqa: BLE001  (the outermost edge: problem_of logs what nobody anticipated)
         response = problem_http_response(problem_of(error), request)
+    discard_body(request)
     add_cors_headers(request, response)
     if not response.streaming and "Content-Length" not in response:
         response["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ import redis
 import structlog
 from django.core import exceptions as django_errors
 from django.db import utils as database_errors
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions as drf_errors
 from rest_framework.response import Response
 
@@ -82,6 +82,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(
             status=413, code="body_too_large", detail="A request's body may have 8 MB; send several smaller ones."
         )
+    if isinstance(error, UnreadablePostError):  # the client hung up
+        return Problem(status=400, code="body_incomplete", detail="The body ended before its end.")
     if isinstance(error, django_errors.SuspiciousOperation):  # a forged Host header, too many fields
         return Problem(status=400, code="bad_request", detail="This request cannot be read.")
     return _of_servers(error) or _unforeseen(error)

@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db.utils import InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, UnreadablePostError
 from rest_framework import exceptions as drf
 
 from config.api.principal import ShopperNotSigned
@@ -48,6 +48,7 @@ def caused_by(error: Exception, cause: Exception) -> Exception:
         (PermissionDenied(), 403, "permission_denied"),
         (RequestDataTooBig(), 413, "body_too_large"),
         (SuspiciousOperation(), 400, "bad_request"),
+        (UnreadablePostError(), 400, "body_incomplete"),
         (OperationalError("connection refused"), 503, "database_unavailable"),
         (InterfaceError("connection already closed"), 503, "database_unavailable"),
         (psycopg.OperationalError("server closed the connection"), 503, "database_unavailable"),
