@@ -72,5 +72,7 @@ def snapshot() -> Iterator[None]:
     raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         yield
-    finally:
-        raw.execute("ROLLBACK")  # nothing was written; this ends a failed transaction as well as a good one
+    except BaseException:
+        raw.execute("ROLLBACK")
+        raise
+    raw.execute("COMMIT")  # not ROLLBACK, at which psycopg forgets its prepared statements: 3 ms of planning a search

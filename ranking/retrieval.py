@@ -176,7 +176,7 @@ class Candidates:
     product_breadth: NDArray[np.float64]
     operator: NDArray[np.float64]
     price: list[float | None]
-    released_at: list[Any]
+    released_at: list[float | None]  # seconds since 1970
     near_totals: tuple[float, float]
 
 
@@ -321,7 +321,7 @@ SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_versi
        coalesce(e.own_reward, 0), coalesce(e.own_exposure, 0), coalesce(e.near_reward, 0), coalesce(e.near_exposure, 0),
        coalesce(e.recent_reward, 0), coalesce(e.recent_exposure, 0),
        coalesce(g.breadth * {_left("g", "breadth_half_life", "breadth_at")}, 0),
-       coalesce(r.weight, 1), p.price, p.released_at,
+       coalesce(r.weight, 1), p.price, extract(epoch FROM p.released_at)::double precision,
        (SELECT coalesce(sum(near_reward), 0) FROM evidence), (SELECT coalesce(sum(near_exposure), 0) FROM evidence)
   FROM candidate c
   {_lookup("d", "description_version FROM ranking_document t WHERE t.id = c.id")}

@@ -179,7 +179,7 @@ def ordered(candidates: Candidates, scores: Scores, sort: Sort) -> NDArray[np.in
         return best
     relevant = order[scores.relevance[order] >= SORTED_SHARE * scores.relevance.max()]
     if sort == "newest":
-        keys = [-released.timestamp() if released else np.inf for released in candidates.released_at]
+        keys = [-released if released is not None else np.inf for released in candidates.released_at]
     else:
         sign = 1.0 if sort == "price" else -1.0
         keys = [sign * price if price is not None else np.inf for price in candidates.price]
