@@ -13,7 +13,7 @@ from feedback.services import clock_tick, events_record
 from ranking.policies import shop_embed
 from tests.tiny_encoder import WORDS
 
-NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+NOW = datetime(2024, 11, 23, 10, 0, tzinfo=UTC)
 PRODUCTS = [f"{colour} {thing}" for colour in WORDS[:3] for thing in WORDS[7:]]
 COLOUR_OF = {"small": "green", "large": "red", "old": "blue", "new": "green"}
 QUERIES = [f"{size} {thing}" for size in WORDS[3:7] for thing in WORDS[7:]]
@@ -58,11 +58,8 @@ def shop_visits(shop_id: int, count: int, *, seed: int) -> None:
             shop_id=shop_id, context_kind="query", context_key=query, query=query, now=NOW.timestamp() + n,
             model="1.0", positions={}, k=7,
         )  # fmt: skip
-        seen = {
-            "ranking_token": token_sign(token),
-            "query": query,
-            "occurred_at": (NOW + timedelta(seconds=n)).isoformat(),
-        }
+        at = (NOW + timedelta(seconds=n)).isoformat()
+        seen = {"ranking_token": token_sign(token), "shopper_id": f"visitor-{n}", "query": query, "occurred_at": at}
         events.append({"kind": "impression", "items": shown, **seen})
         events.append({"kind": "click", "product_id": wish(query), "rank": shown.index(wish(query)) + 1, **seen})
     _send(shop_id, events, NOW + timedelta(seconds=count), name=f"visits-{seed}")
