@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel
+from transformers.models.bert.tokenization_bert import BertTokenizer
 
 WORDS = ["red", "blue", "green", "small", "large", "old", "new", "mug", "lamp", "chair", "shoe", "book", "pen", "bag"]
 
@@ -14,7 +15,7 @@ def tiny_encoder_write(folder: Path) -> str:
     """Write the encoder as a transformers folder and return its path, which FRESHET_ENCODER takes."""
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (folder / "words.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(vocab=str(folder / "words.txt"), model_max_length=32).save_pretrained(folder)
+    BertTokenizer(vocab=str(folder / "words.txt"), model_max_length=32).save_pretrained(folder)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         config = BertConfig(
