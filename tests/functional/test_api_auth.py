@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
+import orjson
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
@@ -15,8 +16,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from config.api import keys, throttling
 from config.api.keys import api_keys_revoke, forget_keys, principal_of
+from config.api.principal import shopper_signature
 from config.models import SCOPES, ApiKey
-from tests.cast import Api
+from eventlog.selectors import pending_count
+from tests.cast import Api, SmallShop
 from tests.conftest import MakeKey
 
 ApiWith = Callable[..., Api]
@@ -241,3 +244,57 @@ def test_the_command_refuses_nonsense_and_makes_nothing(db: None, arguments: lis
     with pytest.raises(CommandError):
         made("--name", "n", "--scope", "catalog", *arguments)
     assert not ApiKey.objects.exists()
+
+
+# ── beacons and shoppers' signatures ─────────────────────────────────────────────────────────────────────────────────
+
+
+def beacon(key: str, *, origin: str = "https://shop.example", path: str = "/v1/events", **members: Any) -> Any:
+    """What navigator.sendBeacon sends: text/plain, no header of ours, the key in the body."""
+    click = {"event_id": "b-1", "kind": "click", "occurred_at": "2026-11-23T10:00:00Z", "product_id": "mug"}
+    body = orjson.dumps({"key": key, "events": [click], **members})
+    return Api().send("POST", path, body, content_type="text/plain;charset=UTF-8", headers={"origin": origin})
+
+
+def test_a_beacon_is_taken_with_its_key_in_the_body(make_key: MakeKey) -> None:
+    key = make_key("beacon", allowed_origins=["https://shop.example"])
+    answer = beacon(key)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+    assert answer["Access-Control-Allow-Origin"] == "https://shop.example"
+    assert key not in answer.content.decode()
+
+
+def test_a_beacon_key_writes_and_does_nothing_else(make_key: MakeKey) -> None:
+    caller = Api(make_key("beacon"))
+    assert caller.get("/v1/search", q="mug").json()["code"] == "wrong_scope"
+    assert caller.post("/v1/products", {"products": []}).json()["code"] == "wrong_scope"
+
+
+@pytest.mark.parametrize("key", [None, 7, "", "unknown", ["a"], {"a": 1}])
+def test_a_beacon_without_a_proper_key_is_401_and_writes_nothing(db: None, key: Any) -> None:
+    assert beacon(key).status_code == 401
+    assert pending_count() == 0
+
+
+def test_a_beacon_from_another_page_is_403_and_writes_nothing(make_key: MakeKey) -> None:
+    key = make_key("beacon", allowed_origins=["https://shop.example"])
+    assert beacon(key, origin="https://evil.example").json()["code"] == "wrong_origin"
+    assert pending_count() == 0
+
+
+def test_a_body_does_not_authenticate_where_no_beacons_are_taken(make_key: MakeKey) -> None:
+    key = make_key("catalog")
+    assert Api().post("/v1/products", {"key": key, "products": []}).json()["code"] == "key_missing"
+
+
+def test_a_visitor_cannot_claim_to_be_a_shopper(shop: SmallShop, make_key: MakeKey) -> None:
+    page = Api(make_key("search", public=True, rate="1000/s"))
+    secret = ApiKey.objects.get(public=True).signing_secret
+    signed = shopper_signature(secret, "alice")
+
+    assert page.get("/v1/search", q="mug").status_code == 200
+    assert page.get("/v1/search", q="mug", shopper_id="alice", shopper_signature=signed).status_code == 200
+    for signature in ({}, {"shopper_signature": "0" * 64}, {"shopper_signature": shopper_signature(secret, "bob")}):
+        refused = page.get("/v1/search", q="mug", shopper_id="alice", **signature)
+        assert (refused.status_code, refused.json()["code"]) == (403, "shopper_not_signed")
+    assert Api(make_key("search")).get("/v1/search", q="mug", shopper_id="alice").status_code == 200
