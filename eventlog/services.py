@@ -39,10 +39,10 @@ def append(*, shop_id: int, events: Sequence[NewEvent]) -> list[Appended]:
     """
     try:
         return _append(shop_id, events)
-    except psycopg.errors.CheckViolation:
+    except psycopg.errors.CheckViolation:  # no partition for the row: beat was away for millions of events
         if wrapper().in_atomic_block or not make_partitions():
             raise
-    return _append(shop_id, events)  # the first append after months of rest, before beat made the bucket of this month
+        return _append(shop_id, events)
 
 
 def _append(shop_id: int, events: Sequence[NewEvent]) -> list[Appended]:
@@ -84,6 +84,11 @@ def sequence(*, batch: int = 10_000) -> int:
 def make_partitions() -> int:
     """Keep two empty partitions ahead of the log, return how many were made."""
     return int(scalar("SELECT eventlog_make_partitions()"))
+
+
+def turn_known_ids() -> bool:
+    """Forget the event ids of two generations ago when this one is 30 days old; return whether it was."""
+    return bool(scalar("SELECT eventlog_turn_known_ids()"))
 
 
 def forget_drains(*, older_than_days: int = 30) -> int:
@@ -141,8 +146,10 @@ def _store_facts(shop_id: int, events: dict[UUID, NewEvent]) -> dict[UUID, int]:
 
 
 def _known_hashes(shop_id: int, ids: list[UUID]) -> dict[UUID, bytes]:
-    sql = "SELECT event_id, content_hash FROM eventlog_known_id WHERE shop_id = %s AND event_id = ANY (%b::uuid[])"
-    return {key: content_hash for key, content_hash in rows(sql, [shop_id, ids], binary=True)}
+    sql = """SELECT event_id, content_hash FROM eventlog_known_id_before WHERE shop_id = %s AND event_id = ANY (%b::uuid[])
+             UNION ALL
+             SELECT event_id, content_hash FROM eventlog_known_id WHERE shop_id = %s AND event_id = ANY (%b::uuid[])"""
+    return {key: content_hash for key, content_hash in rows(sql, [shop_id, ids, shop_id, ids], binary=True)}
 
 
 _APPEND_STREAMS = """

@@ -1,21 +1,3 @@
--- The time that decides the bucket of known ids, counted in buckets of 30 days; a function of its own, so that a test can
--- move it across an edge.
-CREATE OR REPLACE FUNCTION eventlog_bucket_age() RETURNS double precision LANGUAGE sql VOLATILE
-RETURN date_part('epoch', clock_timestamp()) / (30 * 86400);
-
--- Current bucket of known ids. Around an edge between buckets appends take turns (one minute before to one after), so
--- that two senders of one id cannot each win in a bucket of their own.
-CREATE OR REPLACE FUNCTION eventlog_bucket() RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-  age double precision := eventlog_bucket_age();
-BEGIN
-  IF abs(age - round(age)) < 60.0 / (30 * 86400) THEN
-    PERFORM pg_advisory_xact_lock(hashtextextended('eventlog_bucket', 0));
-    age := eventlog_bucket_age();
-  END IF;
-  RETURN floor(age)::integer;
-END $$;
-
 -- Append one stream-less fact; returns its row id, NULL when the id is known. Scalars and three plain inserts: half the
 -- work of the general function for the most frequent call. The caller asks for a known id's hash in a statement of its
 -- own, which sees what a racing sender committed while this one waited for it.
@@ -23,19 +5,17 @@ CREATE OR REPLACE FUNCTION eventlog_append_fact(
   p_shop integer, p_event_id uuid, p_hash bytea, p_type text, p_schema_version smallint, p_data json,
   p_personal bytea, p_subject uuid, p_causation uuid, p_occurred timestamptz
 ) RETURNS bigint LANGUAGE plpgsql
-SET enable_seqscan = off  -- plans are cached while the tables are empty
-SET plan_cache_mode = force_generic_plan
+SET plan_cache_mode = force_generic_plan  -- planning anew for each call would cost more than the call
 AS $$
 DECLARE
-  v_bucket integer := eventlog_bucket();
   v_id bigint;
 BEGIN
-  PERFORM 1 FROM eventlog_known_id k WHERE k.shop_id = p_shop AND k.event_id = p_event_id AND k.bucket = v_bucket - 1;
+  PERFORM 1 FROM eventlog_known_id_before k WHERE k.shop_id = p_shop AND k.event_id = p_event_id;
   IF FOUND THEN
     RETURN NULL;
   END IF;
-  INSERT INTO eventlog_known_id (shop_id, event_id, bucket, content_hash)
-  VALUES (p_shop, p_event_id, v_bucket, p_hash) ON CONFLICT DO NOTHING;
+  INSERT INTO eventlog_known_id (shop_id, event_id, content_hash)
+  VALUES (p_shop, p_event_id, p_hash) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
@@ -58,14 +38,11 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
-DECLARE
-  v_bucket integer := eventlog_bucket();
 BEGIN
   WITH won AS (
-    INSERT INTO eventlog_known_id AS k (shop_id, event_id, bucket, content_hash)
-    SELECT p_shop, g.event_id, v_bucket, g.hash FROM unnest(p_event_id, p_hash) AS g (event_id, hash)
-     WHERE NOT EXISTS (SELECT 1 FROM eventlog_known_id o
-                        WHERE o.shop_id = p_shop AND o.event_id = g.event_id AND o.bucket = v_bucket - 1)
+    INSERT INTO eventlog_known_id AS k (shop_id, event_id, content_hash)
+    SELECT p_shop, g.event_id, g.hash FROM unnest(p_event_id, p_hash) AS g (event_id, hash)
+     WHERE NOT EXISTS (SELECT 1 FROM eventlog_known_id_before o WHERE o.shop_id = p_shop AND o.event_id = g.event_id)
      ORDER BY g.event_id
     ON CONFLICT DO NOTHING RETURNING k.event_id
   )

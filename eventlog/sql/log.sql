@@ -30,14 +30,20 @@ CREATE TABLE eventlog_stream (
   PRIMARY KEY (shop_id, stream)
 ) WITH (fillfactor = 70);
 
--- 3. known event ids: buckets of 30 days, the current one and the one before are looked up
+-- 3. known event ids: two generations, both looked up. After 30 days the younger becomes the older and the older goes
+-- (`eventlog_turn_known_ids`), so that an id is known for 30 to 60 days and forgetting costs nothing.
 CREATE TABLE eventlog_known_id (
   shop_id      integer NOT NULL,
   event_id     uuid    NOT NULL,
-  bucket       integer NOT NULL,
   content_hash bytea   NOT NULL,
-  PRIMARY KEY (shop_id, event_id, bucket)
-) PARTITION BY LIST (bucket);
+  PRIMARY KEY (shop_id, event_id)
+);
+CREATE TABLE eventlog_known_id_before (LIKE eventlog_known_id INCLUDING ALL);
+CREATE TABLE eventlog_generation (
+  id         smallint    PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+  started_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO eventlog_generation DEFAULT VALUES;
 
 -- 4. committed and not yet sequenced: a row an append, small and hot. A row an event would cost every event an insert and
 -- a delete, and the sequencer a walk over as many dead rows while somebody's old snapshot keeps vacuum from them.
