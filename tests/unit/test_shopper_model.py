@@ -134,10 +134,10 @@ def test_the_summary_keeps_the_two_tastes_apart() -> None:
 
     before, after, end = summary(stretches, trend="flip")
 
-    assert "from 0.500 to 0.600" in before
-    assert "from 0.300 to 0.700" in after
-    assert "+0.300 by learning" in end
-    assert "from 0.500 to 0.700" in summary(stretches, trend="drift")[0]
+    assert "+0.100 nDCG@10 in the first part and +0.200 in the last" in before
+    assert "-0.100 nDCG@10 in the first part and +0.300 in the last" in after
+    assert "score 0.700" in end
+    assert "+0.100 nDCG@10 in the first part and +0.300 in the last" in summary(stretches, trend="drift")[0]
 
 
 class CountingShop:

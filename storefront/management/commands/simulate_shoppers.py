@@ -103,7 +103,11 @@ def _report(*, console: Console, seen: Sequence[Visit], events: EventBuffer, tre
 
 
 def summary(stretches: Sequence[Window], *, trend: str) -> list[str]:
-    """Return what the windows say about learning, one sentence for each taste that held and one for the end."""
+    """Return what the windows say about learning, one sentence for each taste that held and one for the end.
+
+    Parts are compared by their gain over the first answers to the same queries: each part asks other queries, and these
+    are not equally hard.
+    """
     if trend == "flip":
         tastes = {
             "Before the taste flipped": [window for window in stretches if window.end <= 0.5],
@@ -112,22 +116,26 @@ def summary(stretches: Sequence[Window], *, trend: str) -> list[str]:
     else:
         tastes = {"From the first part to the last": list(stretches)}
     lines = [
-        f"{name}, nDCG@10 against the shoppers' own taste went from {held[0].ndcg:.3f} to {held[-1].ndcg:.3f}."
+        f"{name}, learning was worth {_gain(held[0]):+.3f} nDCG@10 in the first part and {_gain(held[-1]):+.3f} in the last."
         for name, held in tastes.items()
         if held
     ]
     last = stretches[-1]
     return [
         *lines,
-        f"In the last part, the first answers to the same queries would have scored {last.first_answer_ndcg:.3f}: "
-        f"{last.ndcg - last.first_answer_ndcg:+.3f} by learning.",
+        f"By the shoppers' own taste, the last answers score {last.ndcg:.3f}; the first answers to the same queries would "
+        f"have scored {last.first_answer_ndcg:.3f}.",
     ]
+
+
+def _gain(window: Window) -> float:
+    return window.ndcg - window.first_answer_ndcg
 
 
 def _table(stretches: Sequence[Window], *, trend: str) -> Table:
     table = Table(title="What the answers learned from the shoppers")
     table.add_column("of the run", justify="right", min_width=11)
-    for column in ("searches", "nDCG@10", "first answers", "gain", "click in top 3", "age"):
+    for column in ("searches", "nDCG@10", "first\nanswers", "gain", "click in\ntop 3", "age"):
         table.add_column(column, justify="right", min_width=6)
     for window in stretches:
         if trend == "flip" and window.start == 0.5:
@@ -138,7 +146,7 @@ def _table(stretches: Sequence[Window], *, trend: str) -> Table:
             str(window.visits),
             f"{window.ndcg:.3f}",
             f"{window.first_answer_ndcg:.3f}",
-            f"{window.ndcg - window.first_answer_ndcg:+.3f}",
+            f"{_gain(window):+.3f}",
             f"{window.clicked_in_top_3:.0%}",
             f"{window.age_seconds:.2f} s",
         )
