@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,9 @@ from tqdm import tqdm
 
 from bench.fleet import Fleet
 from bench.harness import PROJECT, console, finish, parser, percentiles, project, required, table
+from bench.running import start, wait_for
 from bench.shop import SHOP, documents, map_choose, map_option
-from bench.traffic import SHOWN, Client, api_key, bodies_make, events_make, goods_read, send
+from bench.traffic import Client, api_key, bodies_make, events_make, goods_read, send, tokens_gather
 
 METARANK_PER_SECOND = 2325  # as its makers publish it, on a machine of theirs; not measured here
 WORKERS = 2  # processes of gunicorn, ours and the peer's
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = options.parse_args()
     (products,) = required(arguments, "products")
     with project() as home, Fleet(home) as fleet:
-        url = start(fleet)
+        url = start(fleet, web_workers=WORKERS)
         key = api_key("search", "events", "catalog", "operate")
         results: dict[str, Any] = {"catalogue": catalogue(url, key, products, map_choose(products, arguments.map))}
         made = traffic(url, key, arguments)
@@ -53,38 +53,6 @@ def main() -> None:
     results["of_peer"] = results["events"]["per_second"] / results["peer"]["per_second"]
     results["metarank_published_per_second"] = METARANK_PER_SECOND
     finish(arguments, results, tables(results))
-
-
-def start(fleet: Fleet) -> str:
-    """Start web, workers and beat; return when each has done something, so that nobody's loading is measured."""
-    from datetime import UTC, datetime
-
-    from eventlog.events import ClockTicked, NewEvent
-    from eventlog.receipts import row_visible
-    from eventlog.services import append
-    from ranking.registry import model_serving
-
-    with console.status("starting web, projections, embedding and beat"):
-        fleet.start_projection_worker()
-        fleet.start_embedding_worker()
-        fleet.start_beat()
-        url = fleet.start_web(workers=WORKERS)
-        tick = append(shop_id=SHOP, events=[NewEvent(event=ClockTicked(), occurred_at=datetime.now(UTC))])[0]
-        wait_for(lambda: row_visible(tick.id or 0)["visible"], 120, "the projections worker does not drain")
-        wait_for(lambda: model_serving(shop_id=SHOP) is not None, 120, "the embedding worker does not start")
-        key = api_key("search")
-        for _ in range(4 * WORKERS):  # a connection each: every process loads its encoder
-            Client(url, key).search("warm up")
-    return url
-
-
-def wait_for(ready: Callable[[], bool], seconds: float, problem: str) -> None:
-    """Wait until something holds. Raises RuntimeError when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{problem} (waited {seconds:.0f} s)")
-        time.sleep(0.05)
 
 
 def catalogue(url: str, key: str, products: Path, map_name: str | None) -> dict[str, Any]:
@@ -175,12 +143,8 @@ def events(fleet: Fleet, url: str, key: str, made: list[Any], arguments: argpars
 
 def traffic(url: str, key: str, arguments: argparse.Namespace) -> list[Any]:
     """Events of shoppers who search: each shows what a search answered, and bears its token."""
-    goods, client = goods_read(seed=1), Client(url, key)
-    tokens = []
-    for query in tqdm(goods.queries, desc="searches", file=sys.stderr):
-        answer = client.search(query, k=SHOWN)
-        if answer["items"]:
-            tokens.append((query, answer["ranking"]["token"], [item["product_id"] for item in answer["items"]]))
+    goods = goods_read(seed=1)
+    tokens = tokens_gather(Client(url, key), goods)
     return events_make(goods, count=arguments.events + WARM_UP * arguments.batch, seed=3, tokens=tokens)
 
 

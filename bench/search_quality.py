@@ -45,8 +45,10 @@ def main() -> None:
     from bench.search_quality_data import judgments_read
 
     ratings = judgments_read(judgments)
-    # one process, one version: nobody need look for a newer one, nor after the servers are gone
-    with project(environment={"FRESHET_MODEL_REFRESH_SECONDS": "0"}):
+    with project():
+        from django.conf import settings
+
+        settings.FRESHET_MODEL_REFRESH_SECONDS = 0  # no thread that looks for a newer version when the servers are gone
         started = time.monotonic()
         loaded = shop_load(products, map_name=arguments.map)
         results = measure(ratings) | loaded

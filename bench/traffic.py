@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import sys
 import threading
 import time
 import uuid
@@ -15,11 +16,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
+from tqdm import tqdm
 
 from bench.shop import SHOP
 
 INTERACTIONS = ("click", "view", "add_to_cart", "purchase", "favourite")
 SHOWN = 10  # products of an impression
+Answered = tuple[str, str, list[str]]  # query, ranking token, products of the answer
 
 
 class Client:
@@ -30,6 +33,14 @@ class Client:
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
         self._headers = {"Authorization": f"Api-Key {key}", "Content-Type": "application/json"}
 
+    @property
+    def local_port(self) -> int:
+        """Our end of the connection, once something was asked."""
+        return int(self._connection.sock.getsockname()[1])
+
+    def close(self) -> None:
+        self._connection.close()
+
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
         """Return the JSON of an answer. Raises RuntimeError for an error."""
         self._connection.request(method, path, body=body, headers={**self._headers, **headers})
@@ -37,7 +48,7 @@ class Client:
         content = answer.read()
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status} {content[:500].decode(errors='replace')}")
-        return orjson.loads(content) if content else {}  # type: ignore[no-any-return]
+        return orjson.loads(content) if content else {}
 
     def get(self, path: str) -> dict[str, Any]:
         return self.call("GET", path)
@@ -81,11 +92,21 @@ def goods_read(*, seed: int, queries: int = 500) -> Goods:
     return Goods([product_id for product_id, _ in found], list(made))
 
 
-def events_make(goods: Goods, *, count: int, seed: int, tokens: Sequence[tuple[str, str, list[str]]] = ()) -> list[Any]:
+def tokens_gather(client: Client, goods: Goods) -> list[Answered]:
+    """Ask every query once and keep what was answered."""
+    found: list[Answered] = []
+    for query in tqdm(goods.queries, desc="searches", file=sys.stderr):
+        answer = client.search(query, k=SHOWN)
+        if answer["items"]:
+            found.append((query, answer["ranking"]["token"], [item["product_id"] for item in answer["items"]]))
+    return found
+
+
+def events_make(goods: Goods, *, count: int, seed: int, tokens: Sequence[Answered] = ()) -> list[Any]:
     """`count` events of 20,000 shoppers: an impression, then what some did with one of its products.
 
-    All happened at one moment, so that decayed sums can be counted exactly. With `tokens` (query, ranking token, items of
-    the answer) an impression shows what was answered.
+    All happened at one moment, so that decayed sums can be counted exactly. With `tokens` an impression shows
+    what was answered.
     """
     chance = random.Random(seed)
     at = datetime.now(UTC).isoformat()
