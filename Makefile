@@ -5,7 +5,7 @@
 #   make stop           ends a Freshet that runs elsewhere, or what a crash left behind
 #   make test           the tests, on servers of their own                        (make test ARGS="-k weights")
 #   make lint           ruff, mypy --strict, import contracts
-#   make bench          every measurement of bench/                               (FRESHET_DATA=folder make bench)
+#   make bench          how to run each measurement of bench/
 
 .PHONY: run stop test lint bench
 .DEFAULT_GOAL := run
@@ -32,9 +32,7 @@ lint: $(INSTALLED)
 	$(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 bench: $(INSTALLED)
-	@for bench in bench/*.py; do \
-	  grep -q '__main__' "$$bench" || continue; \
-	  echo; echo "== $$bench"; $(PY) -m "bench.$$(basename "$$bench" .py)" $(ARGS) || exit 1; done
+	@$(PY) -m bench
 
 # The stamp is a copy of the file it was installed from: a touched but equal requirements.txt installs nothing.
 $(INSTALLED): requirements.txt

@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 from psycopg import Error as PsycopgError
 
-from eventlog.selectors import lags, last_position, oldest_pending_seconds, parked, pending_count
+from eventlog.selectors import lags, last_position, oldest_pending_seconds, parked, partitions_ahead, pending_count
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,11 @@ def _log_gauges() -> Iterator[GaugeMetricFamily]:
     yield _gauge("log_pending_events", "Events that wait for a position.", pending_count())
     yield _gauge(
         "log_oldest_pending_seconds", "Age of the oldest event that waits for a position.", oldest_pending_seconds()
+    )
+    yield _gauge(
+        "log_partitions_ahead",
+        "Empty partitions ahead of the log: 2 is well, under 1 appends fail.",
+        partitions_ahead(),
     )
 
 

@@ -12,7 +12,7 @@ import structlog
 from django.db import OperationalError, transaction
 
 from eventlog.database import query, rows, scalar
-from eventlog.errors import FreshetError, LostClaim
+from eventlog.errors import FreshetError, LogDamaged, LostClaim
 from eventlog.events import EventParked, NewEvent, ParkedEventRetried, RecordedEvent, consumer_event_id
 from eventlog.projection import Projection, projections
 from eventlog.selectors import read_at
@@ -50,8 +50,7 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linge
     while not should_stop() and failure is None:
         new = max(sequence(), 0)
         moved = 0
-        turns = list(every) if new else _behind(list(every))
-        for name in turns:
+        for name in every if new else _behind(list(every)):
             started = monotonic()
             try:
                 moved += drain(every[name], batch=sizes[name], window=window)
@@ -59,8 +58,8 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linge
                 log.warning("drain_failed", consumer=name, error=repr(error))
                 failure = error
             took = monotonic() - started
-            sizes[name] = BATCH if len(turns) == 1 else _next_size(sizes[name], took)
-            if took > TURN_SECONDS / 2 and len(turns) > 1:
+            sizes[name] = _next_size(sizes[name], took) if len(every) > 1 else BATCH
+            if took > TURN_SECONDS / 2:
                 new += max(sequence(), 0)  # what came meanwhile need not wait for the next pass
         sequenced += new
         if new or moved:
@@ -96,7 +95,7 @@ def drain(projection: Projection, *, batch: int = BATCH, window: Window | None =
     try:
         with transaction.atomic():
             return _drain(projection, _apply_at_once, batch=batch, window=window)
-    except (*_STORAGE_ERRORS, FreshetError):
+    except (*_STORAGE_ERRORS, LogDamaged):
         raise
     except Exception as error:  # noqa: BLE001  (the projection's own: found and counted one by one)
         log.warning("projection_batch_failed", consumer=projection.name, error=repr(error))

@@ -31,6 +31,9 @@ _CHECKS = {
         SELECT count(*) FROM eventlog_stream s
          WHERE s.version <> (SELECT coalesce(max(e.version), 0) FROM eventlog_event e
                               WHERE e.shop_id = s.shop_id AND e.stream = s.stream)""",
+    "every stream has a head": """
+        SELECT count(*) FROM (SELECT shop_id, stream FROM eventlog_event WHERE stream IS NOT NULL
+                              EXCEPT SELECT shop_id, stream FROM eventlog_stream) headless""",
     "no consumer is ahead of the log": """
         SELECT count(*) FROM eventlog_checkpoint c, eventlog_sequencer s WHERE c.position > s.last""",
 }

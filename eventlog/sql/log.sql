@@ -39,11 +39,6 @@ CREATE TABLE eventlog_known_id (
   PRIMARY KEY (shop_id, event_id)
 );
 CREATE TABLE eventlog_known_id_before (LIKE eventlog_known_id INCLUDING ALL);
-CREATE TABLE eventlog_generation (
-  id         smallint    PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-  started_at timestamptz NOT NULL DEFAULT now()
-);
-INSERT INTO eventlog_generation DEFAULT VALUES;
 
 -- 4. committed and not yet sequenced: a row an append, small and hot. A row an event would cost every event an insert and
 -- a delete, and the sequencer a walk over as many dead rows while somebody's old snapshot keeps vacuum from them.
@@ -64,9 +59,10 @@ CREATE TABLE eventlog_position (
 CREATE INDEX eventlog_position_event ON eventlog_position (event_id);
 CREATE TABLE eventlog_sequencer (
   id   smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-  last bigint   NOT NULL
+  last bigint   NOT NULL,
+  known_since timestamptz NOT NULL DEFAULT now()  -- when this generation of known ids began
 ) WITH (fillfactor = 10);
-INSERT INTO eventlog_sequencer VALUES (1, 0);
+INSERT INTO eventlog_sequencer (last) VALUES (0);
 
 -- 6. consumers: where each stands, when each range became visible, what each could not apply
 CREATE TABLE eventlog_checkpoint (

@@ -49,12 +49,12 @@ CREATE OR REPLACE FUNCTION eventlog_turn_known_ids(age interval DEFAULT '30 days
 SET lock_timeout = '1s'  -- rather a later call than everybody behind somebody's open transaction
 AS $$
 BEGIN
-  PERFORM 1 FROM eventlog_generation WHERE started_at <= now() - age;
+  PERFORM 1 FROM eventlog_sequencer WHERE known_since <= now() - age;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
   LOCK TABLE eventlog_known_id_before, eventlog_known_id IN ACCESS EXCLUSIVE MODE;  -- the order in which appends take them
-  UPDATE eventlog_generation SET started_at = now() WHERE started_at <= now() - age;
+  UPDATE eventlog_sequencer SET known_since = now() WHERE known_since <= now() - age;
   IF NOT FOUND THEN  -- another call did it meanwhile
     RETURN false;
   END IF;

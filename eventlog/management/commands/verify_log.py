@@ -3,9 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
-from eventlog.database import query
+from eventlog.database import snapshot
 from eventlog.selectors import last_position, pending_count
 from eventlog.verify import verify
 
@@ -14,8 +13,7 @@ class Command(BaseCommand):
     help = "Check the log: positions without holes, nothing lost, nothing twice, streams in order. Exit code 1 if not."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with transaction.atomic():  # one snapshot, so that writers at work do not look like damage
-            query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with snapshot():  # so that writers at work do not look like damage
             findings = verify()
             self.stdout.write(f"{last_position()} events sequenced, {pending_count()} waiting")
         for finding in findings:

@@ -1,0 +1,284 @@
+"""Consuming: in order, once, read together; what cannot be applied is parked, and a rebuild gives the same rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from eventlog import consume, selectors, window
+from eventlog.consume import NotParked, checkpoint_move, checkpoint_read, drain, retry_parked, sequence_and_drain
+from eventlog.database import query, rows, scalar
+from eventlog.errors import LogDamaged, LostClaim
+from eventlog.events import RecordedEvent
+from eventlog.projection import Projection, projections
+from eventlog.rebuild import rebuild
+from eventlog.selectors import age_seconds, lags, oldest_pending_seconds, parked, pending_count
+from eventlog.services import append, forget_drains
+from tests.log_cast import SHOP_ID, Counted, Ledger, count, counted, ledger_rows, sequence_all
+
+
+def values() -> list[int]:
+    return [row[4] for row in ledger_rows()]
+
+
+def checkpoints() -> dict[str, int]:
+    return dict(rows("SELECT consumer, position FROM eventlog_checkpoint"))
+
+
+def drain_often(times: int = 4) -> None:
+    for _ in range(times):
+        sequence_and_drain()
+
+
+def test_events_are_applied_in_order_and_the_drain_is_noted(db: None, only_ledger: Ledger) -> None:
+    count(1, 2, 3)
+    sequence_and_drain()
+    assert values() == [1, 2, 3]
+    assert checkpoints() == {"tests_ledger": 3}
+    assert rows("SELECT consumer, from_position, to_position FROM eventlog_drain") == [("tests_ledger", 0, 3)]
+
+
+def test_a_second_drain_finds_nothing(db: None, only_ledger: Ledger) -> None:
+    count(1)
+    assert drain(only_ledger) == 1
+    assert drain(only_ledger) == 0
+
+
+def test_events_of_other_types_move_the_checkpoint_without_a_note(db: None, only_ledger: Ledger) -> None:
+    from eventlog.events import ClockTicked, NewEvent
+    from tests.log_cast import NOW
+
+    append(shop_id=SHOP_ID, events=[NewEvent(event=ClockTicked(), occurred_at=NOW)])
+    sequence_and_drain()
+    assert checkpoints() == {"tests_ledger": 1}
+    assert scalar("SELECT count(*) FROM eventlog_drain") == 0
+
+
+def test_a_hole_stops_the_consumer_loudly(db: None, only_ledger: Ledger) -> None:
+    count(1, 2, 3)
+    query("DELETE FROM eventlog_position WHERE position = 2")
+    with pytest.raises(LogDamaged, match="1 positions are missing"):
+        sequence_and_drain()
+    assert values() == []
+    assert checkpoints() in ({}, {"tests_ledger": 0})
+
+
+def test_an_event_is_parked_after_three_attempts_and_the_others_go_on(db: None, only_ledger: Ledger) -> None:
+    only_ledger.poison.add(2)
+    count(1, 2, 3)
+    assert [drain(only_ledger), drain(only_ledger)] == [1, 0]
+    assert (values(), parked()) == ([1], [])
+    with capture_logs() as logs:
+        assert drain(only_ledger) == 2
+    assert values() == [1, 3]
+    assert [row[:3] for row in parked()] == [("tests_ledger", 2, "ValueError: cannot count 2")]
+    assert "projection_event_failed" in {line["event"] for line in logs}
+    sequence_all()
+    assert scalar("SELECT count(*) FROM eventlog_event WHERE type = 'eventlog.EventParked'") == 1
+
+
+def test_a_parked_event_is_applied_at_the_position_of_its_retry(db: None, only_ledger: Ledger) -> None:
+    only_ledger.poison.add(2)
+    count(1, 2, 3)
+    drain_often()
+    only_ledger.poison.clear()
+    retry_parked(consumer="tests_ledger", position=2)
+    sequence_and_drain()
+    assert [(row[0], row[4]) for row in ledger_rows()] == [(1, 1), (3, 3), (5, 2)]  # 4 is EventParked
+    assert parked() == []
+
+
+def test_a_retry_that_fails_is_parked_in_its_turn_and_can_be_retried(db: None, only_ledger: Ledger) -> None:
+    only_ledger.poison.add(2)
+    count(1, 2)
+    drain_often()
+    retry_parked(consumer="tests_ledger", position=2)
+    drain_often()
+    assert [row[1] for row in parked()] == [4]
+    only_ledger.poison.clear()
+    retry_parked(consumer="tests_ledger", position=4)
+    sequence_and_drain()
+    assert values() == [1, 2]
+
+
+@pytest.mark.parametrize("position", [1, 9])
+def test_what_is_not_parked_cannot_be_retried(db: None, only_ledger: Ledger, position: int) -> None:
+    count(1)
+    with pytest.raises(NotParked):
+        retry_parked(consumer="tests_ledger", position=position)
+    assert scalar("SELECT count(*) FROM eventlog_event") == 1
+
+
+def test_an_error_text_that_postgresql_cannot_store_still_parks_the_event(db: None, only_ledger: Ledger) -> None:
+    class Chokes(Ledger):
+        def apply(self, events: Sequence[RecordedEvent]) -> None:
+            raise ValueError("nul \0 and half \ud83d a pair")
+
+    count(1)
+    for _ in range(3):
+        drain(Chokes())
+    assert [row[1] for row in parked()] == [1]
+
+
+def test_rebuilt_equals_live_with_parked_retried_and_twice_parked_events(real_db: None, only_ledger: Ledger) -> None:
+    only_ledger.poison.update({2, 4})
+    count(*range(1, 8))
+    drain_often(8)
+    only_ledger.poison.remove(2)
+    retry_parked(consumer="tests_ledger", position=2)
+    retry_parked(consumer="tests_ledger", position=4)
+    drain_often(8)
+    count(8, 9)
+    sequence_and_drain()
+    live = ledger_rows()
+    assert sorted(row[4] for row in live) == [1, 2, 3, 5, 6, 7, 8, 9]
+
+    seen: list[int] = []
+    rebuild("tests_ledger", progress=lambda done, total: seen.append(done))
+    assert ledger_rows() == live
+    assert seen[-1] == checkpoints()["tests_ledger"]
+    count(10)
+    sequence_and_drain()
+    assert values()[-1] == 10
+
+
+def test_storage_errors_are_not_the_events_fault(
+    db: None, only_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count(1)
+    with monkeypatch.context() as broken:
+        broken.setattr(only_ledger, "apply", _raise_disk_full)
+        with pytest.raises(psycopg.OperationalError):
+            sequence_and_drain()
+    assert scalar("SELECT count(*) FROM eventlog_failure") == 0
+    sequence_and_drain()
+    assert values() == [1]
+
+
+def _raise_disk_full(events: Sequence[RecordedEvent]) -> None:
+    raise psycopg.errors.DiskFull("no space left")
+
+
+class Noted(Projection):
+    """Notes how it was served."""
+
+    event_types = frozenset({Counted.type})
+    tables = ()
+    calls: ClassVar[list[tuple[str, int]]] = []
+
+    def __init__(self, name: str, *, seconds_each: float = 0.0, error: Exception | None = None) -> None:
+        self.name = name  # type: ignore[misc]
+        self.seconds_each, self.error = seconds_each, error
+
+    def apply(self, events: Sequence[RecordedEvent]) -> None:
+        if self.error:
+            raise self.error
+        time.sleep(self.seconds_each * len(events))
+        self.calls.append((self.name, len(events)))
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Let these be the running projections."""
+
+    def these(*running: Noted) -> None:
+        Noted.calls.clear()
+        monkeypatch.setattr(consume, "projections", lambda: {projection.name: projection for projection in running})
+
+    yield these
+    projections.cache_clear()
+
+
+def test_a_stretch_is_read_once_for_all_that_stand_at_its_start(
+    db: None, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[tuple[int, int]] = []
+    original = selectors.read
+
+    def counting(*, after: int, to: int, types: Any) -> list[RecordedEvent]:
+        reads.append((after, to))
+        return original(after=after, to=to, types=types)
+
+    monkeypatch.setattr(window, "read", counting)
+    serve(Noted("a"), Noted("b"), Noted("c"))
+    count(1, 2, 3)
+    sequence_and_drain()
+    assert Noted.calls == [("a", 3), ("b", 3), ("c", 3)]
+    assert reads == [(0, 3)]
+
+
+def test_a_slow_projection_is_cut_short_so_that_the_first_are_served_in_between(
+    db: None, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consume, "SMALLEST_BATCH", 10)
+    monkeypatch.setattr(consume, "TURN_SECONDS", 0.05)
+    monkeypatch.setattr(consume, "BATCH", 800)
+    serve(Noted("search reads this"), Noted("slow", seconds_each=0.002))
+    append(shop_id=SHOP_ID, events=[counted() for _ in range(400)])
+    sequence_and_drain()
+    slow = [events for name, events in Noted.calls if name == "slow"]
+    assert sum(slow) == 400
+    assert max(slow[1:]) <= 50
+    assert sum(events for name, events in Noted.calls if name == "search reads this") == 400
+
+
+def test_one_projection_without_a_disk_does_not_stop_the_others(db: None, serve: Any) -> None:
+    serve(Noted("broken", error=psycopg.errors.DiskFull("no space left")), Noted("well"))
+    count(1)
+    with pytest.raises(psycopg.errors.DiskFull):
+        sequence_and_drain()
+    assert Noted.calls == [("well", 1)]
+
+
+def test_lingering_finds_what_came_while_it_found_nothing(
+    db: None, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(Noted("a"))
+    monkeypatch.setattr(
+        consume, "sleep", lambda seconds: append(shop_id=SHOP_ID, events=[counted()]) if not Noted.calls else None
+    )
+    sequence_and_drain(linger_seconds=0.01)
+    assert Noted.calls == [("a", 1)]
+
+
+def test_a_drain_can_be_told_to_stop(db: None, only_ledger: Ledger) -> None:
+    count(1)
+    assert sequence_and_drain(should_stop=lambda: True) == 0
+    assert values() == []
+
+
+def test_a_consumer_outside_moves_its_checkpoint_by_compare_and_set(db: None) -> None:
+    checkpoint_move(consumer="trainer", position=0, to=7)
+    with pytest.raises(LostClaim):
+        checkpoint_move(consumer="trainer", position=0, to=9)
+    assert checkpoint_read("trainer") == 7
+    assert rows("SELECT from_position, to_position FROM eventlog_drain WHERE consumer = 'trainer'") == [(0, 7)]
+    assert checkpoint_read("embedder") == 0
+
+
+def test_old_notes_of_drains_are_forgotten(db: None) -> None:
+    for days in (1, 29, 31, 90):
+        query("INSERT INTO eventlog_drain VALUES ('a', 0, %s, now() - make_interval(days => %s))", [days, days])
+    assert forget_drains() == 2
+    assert rows("SELECT to_position FROM eventlog_drain ORDER BY 1") == [(1,), (29,)]
+
+
+def test_gauges_tell_what_waits_and_for_how_long(real_db: None, only_ledger: Ledger) -> None:
+    assert (pending_count(), oldest_pending_seconds(), age_seconds(shop_id=SHOP_ID, position=0)) == (0, 0.0, 0.0)
+    append(shop_id=SHOP_ID, events=[counted(), counted()])
+    time.sleep(0.02)
+    assert pending_count() == 2
+    assert 0.02 <= oldest_pending_seconds() < 60
+    assert 0.02 <= age_seconds(shop_id=SHOP_ID, position=0) < 60
+    assert age_seconds(shop_id=SHOP_ID + 1, position=0) == 0.0
+    sequence_and_drain()
+    count(3)
+    (lag,) = lags()
+    assert (lag.consumer, lag.position, lag.events) == ("tests_ledger", 2, 1)
+    assert age_seconds(shop_id=SHOP_ID, position=2) > 0
+    assert age_seconds(shop_id=SHOP_ID, position=3) == 0.0
