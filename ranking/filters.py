@@ -55,7 +55,7 @@ def _filter(name: str, values: list[str], at: str) -> Filter:
         return Filter(
             f"lower(p.attributes ->> %({at}_name)s) = ANY(%({at})s::text[])", {f"{at}_name": name[11:], at: wanted}
         )
-    raise BadFilter(f"{name!r} cannot be filtered by; the fields are {_FIELDS}.", field="filter")
+    raise BadFilter(f"{name[:50]!r} cannot be filtered by; the fields are {_FIELDS}.", field="filter")
 
 
 def _price_filter(ranges: list[tuple[float, float]], at: str) -> Filter:
@@ -66,16 +66,18 @@ def _price_filter(ranges: list[tuple[float, float]], at: str) -> Filter:
 
 def _boolean(value: str) -> bool:
     if value.lower() not in ("true", "false"):
-        raise BadFilter(f"in_stock is true or false, not {value!r}.", field="filter")
+        raise BadFilter(f"in_stock is true or false, not {value[:50]!r}.", field="filter")
     return value.lower() == "true"
 
 
 def _price_range(value: str) -> tuple[float, float]:
     low, dots, high = value.partition("..")
     try:
+        if not (low or high):
+            raise ValueError
         bounds = (float(low or 0.0), float(high) if high else inf) if dots else (float(low), float(low))
     except ValueError:
         bounds = (inf, inf)
     if not isfinite(bounds[0]) or isnan(bounds[1]):
-        raise BadFilter(f"a price range is written 10..50, 10.. or ..50, not {value!r}.", field="filter")
+        raise BadFilter(f"a price range is written 10..50, 10.. or ..50, not {value[:50]!r}.", field="filter")
     return bounds

@@ -70,7 +70,8 @@ def search(request: SearchRequest) -> dict[str, Any]:
         page = ranked.order[request.offset : request.offset + request.k]
         token = token_sign(token_of(request, context, ranked, page))
         display = products_display([ranked.candidates.ids[i] for i in page])
-        facets = facets_count(ranked.candidates.ids, request.facets) if request.facets else {}
+        listed = [ranked.candidates.ids[i] for i in ranked.order]  # what `total` counts
+        facets = facets_count(listed, request.facets) if request.facets else {}
     return {
         "ranking": ranking_block(ranked, token),
         "items": [item(ranked, int(i), rank_, display, explain=request.explain)
