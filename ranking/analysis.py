@@ -57,6 +57,7 @@ HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 
 # A word written with signs inside: "mbs-100", "43.2", "h&m". Longer chains ("plug-and-play-hub-set") are phrases.
 LONGEST_COMPOUND = 4
+LONGEST_TERM = 64  # characters: an index entry holds 2,704 bytes, and what is longer (a key, base64) is no word to type
 DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
 QUANTITY = re.compile(r"(\d+)([a-z]{1,4})")
 MODEL = re.compile(r"([a-z]{2,})(\d+)")
@@ -130,15 +131,19 @@ def _spans(text: str) -> list[str]:
 @lru_cache(maxsize=200_000)
 def _span_terms(span: str, code: str) -> tuple[str, ...]:
     """The terms of one run. Their number does not depend on the language, so that readings can be zipped."""
+    return tuple(term[:LONGEST_TERM] for term in _uncut_terms(span, code))
+
+
+def _uncut_terms(span: str, code: str) -> list[str]:
     if not span.isascii() and ANY_ASIAN.search(span):
-        return tuple(_asian_terms(span, code))
+        return list(_asian_terms(span, code))
     parts = _PART.findall(span)
     if len(parts) == 1:
-        return tuple(_word_terms(span, code))
+        return list(_word_terms(span, code))
     found = [term for part in parts for term in _word_terms(part, code)]
     if len(parts) <= LONGEST_COMPOUND:
         found.insert(0, _joined(span, code))
-    return tuple(found)
+    return found
 
 
 def _joined(span: str, code: str) -> str:
