@@ -113,7 +113,7 @@ def _append_facts(shop_id: int, facts: list[tuple[int, NewEvent]]) -> dict[int, 
     for _, event in facts:
         first.setdefault(event.event_id, event)
     stored = _store_fact(shop_id, facts[0][1]) if len(facts) == 1 else _store_facts(shop_id, first)
-    if len(stored) == len(facts):
+    if len(stored) == len(facts):  # all are new
         return {i: Appended("accepted", stored[event.event_id]) for i, event in facts}
     known = {key: event.hash() for key, event in first.items()}
     known |= _known_hashes(shop_id, [key for key in first if key not in stored])
