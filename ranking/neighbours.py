@@ -46,15 +46,15 @@ def _unrelated(encoder: Encoder) -> float:
 
 
 def neighbours_find(
-    *, shop_id: int, key: str, model: Model, vector: NDArray[np.float32], now: float
+    *, shop_id: int, key: str, model: Model, vector: NDArray[np.float32], now: float, own: int | None = None
 ) -> list[tuple[int, float, float]]:
     """The nearest contexts of a query: context id, similarity, lasting reward at `now`; most similar first.
 
-    `vector` is what the tower made of the query. While the tower is the frozen encoder it serves here too, so that a new
-    query is encoded once.
+    `own` is the query's own context where it has one already, which is no neighbour of itself. `vector` is what the tower
+    made of the query. While the tower is the frozen encoder it serves here too, so that a new query is encoded once.
     """
     near = vector if model.is_frozen else query_vectors.get(model, key, frozen=True)
-    found = _find(shop_id, key, near, model.frozen, None, DEFAULTS)
+    found = _find(shop_id, key, near, model.frozen, own, DEFAULTS)
     if not found:
         return []
     rewards: dict[int, float] = dict(rows(_REWARDS, [now, [id_ for id_, _ in found]]))

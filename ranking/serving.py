@@ -134,7 +134,8 @@ def near_contexts(
     if seen.context is not None and seen.context[5]:
         found = seen.neighbours
     else:
-        found = neighbours_find(shop_id=request.shop_id, key=key, model=model, vector=vector, now=request.now)
+        own = seen.context[0] if seen.context else None  # fed, but not related yet
+        found = neighbours_find(shop_id=request.shop_id, key=key, model=model, vector=vector, now=request.now, own=own)
     if not found:
         return []
     ids, similarities, rewards = zip(*found, strict=True)
