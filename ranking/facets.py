@@ -26,8 +26,8 @@ _COUNTS: dict[Facet, str] = {
 
 def facets_count(ids: Sequence[int], facets: Sequence[Facet]) -> dict[str, list[dict[str, Any]]]:
     """Count the values of each facet over these products: {"brand": [{"value": "Trevi", "count": 12}]}."""
-    counted = {}
+    counted: dict[str, list[dict[str, Any]]] = {}
     for facet in facets:
         params = [PRICE_BANDS, list(ids)] if facet == "price" else [list(ids), MOST_VALUES]
         counted[facet] = [{"value": value, "count": count} for value, count in rows(_COUNTS[facet], params)]
-    return dict(counted)
+    return counted

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from eventlog.database import query as run
+from eventlog.database import snapshot
 from eventlog.errors import FreshetError
 from feedback.contexts import query_context
 from ranking.registry import model_versions
@@ -82,7 +83,9 @@ def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
 def _in_query(shop_id: int, product_id: str, text: str, now: float) -> dict[str, Any]:
     request = SearchRequest(shop_id=shop_id, q=text, now=now)
     model = serving.model(shop_id)
-    ranked = rank(request, query_context(text), model, query_vectors.get(model, text))
+    vector = query_vectors.get(model, text)
+    with snapshot():
+        ranked = rank(request, query_context(text), model, vector)
     if product_id not in ranked.candidates.product_ids:
         raise ProductNotRanked(field="product_id")
     return _answer(ranked.scores.weights, ranked.evidence, ranked.candidates.product_ids.index(product_id))

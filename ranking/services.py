@@ -40,21 +40,28 @@ MOST_WEIGHTS = 1000
 
 
 def weights_put(*, shop_id: int, body: Any, now: datetime) -> dict[str, Any]:
-    """Set operator weights, each item answered on its own; the newest for a product and query counts. Raises BadWeights."""
+    """Set operator weights, each item answered on its own; the newest for a product and query counts.
+
+    Of several for one product and query in a call the last is recorded, and the others are its duplicates: events of one
+    call have no order among them. Raises BadWeights.
+    """
     items = body.get("weights") if isinstance(body, dict) and set(body) == {"weights"} else None
     if not isinstance(items, list) or len(items) > MOST_WEIGHTS:
         raise BadWeights(field="weights")
-    events: list[NewEvent] = []
+    newest: dict[tuple[str, str | None], WeightSet] = {}
     rejected: list[Rejection] = []
     for index, item in enumerate(items):
         try:
-            events.append(NewEvent(event=_weight_set(WeightIn.model_validate(item)), occurred_at=now))
+            event = _weight_set(WeightIn.model_validate(item))
         except ValidationError as error:
             rejected.append(rejection_of(error, model=WeightIn, index=index))
+        else:
+            newest[event.product_id, event.context_key] = event
+    events = [NewEvent(event=event, occurred_at=now) for event in newest.values()]
     row_id = max((appended.id or 0 for appended in append(shop_id=shop_id, events=events)), default=0)
     return {
         "accepted": len(events),
-        "duplicates": 0,
+        "duplicates": len(items) - len(rejected) - len(events),
         "rejected": [rejection.as_dict() for rejection in rejected],
         "receipt": receipt_make(shop_id=shop_id, row_id=row_id),
     }
