@@ -15,6 +15,7 @@ from django.db import connection
 from config.api.keys import api_key_create, forget_keys
 from config.models import SCOPES
 from eventlog.models import Shop
+from ranking import towers
 from tests.cast import PRODUCTS, SHOP_ID, Api, Clock, Shopper, SmallShop
 
 wake_ups: list[str] = []
@@ -32,6 +33,8 @@ def _quiet_settings(settings: pytest.FixtureRequest) -> None:
     settings.FRESHET_MODEL_REFRESH_SECONDS = 0  # type: ignore[attr-defined]
     wake_ups.clear()
     forget_keys()  # a key of an earlier test, rolled back since
+    towers.serving._models.clear()  # and a model
+    towers._model_at.cache_clear()
 
 
 @pytest.fixture
