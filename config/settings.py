@@ -1,9 +1,9 @@
 """Settings of Freshet: this file and the environment, nothing else.
 
 Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT, FRESHET_DEBUG,
-FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY, FRESHET_LOG_LEVEL; what gunicorn, the
-set-up and the commands read besides is in the README's table. Without URLs the embedded servers' own are used (`make run`
-starts them).
+FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY, FRESHET_CLICK_THROUGH_SECONDS,
+FRESHET_LOG_LEVEL; what gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the
+embedded servers' own are used (`make run` starts them).
 """
 
 from __future__ import annotations
@@ -158,6 +158,8 @@ FRESHET_ENCODER = os.environ.get("FRESHET_ENCODER") or None  # None: multilingua
 STOREFRONT_API_KEY_FILE = FRESHET_HOME / "storefront_key"
 FRESH_TARGET_SECONDS = 2.0
 FRESHET_MODEL_REFRESH_SECONDS = 0.5  # how often a serving process looks for a promoted version; 0: at each search
+# how long an impression waits for what follows from it; after a change: rebuild_projection click_throughs
+FRESHET_CLICK_THROUGH_SECONDS = env_int("FRESHET_CLICK_THROUGH_SECONDS", 1800)
 FRESHET_TRAIN_EVERY = env_int("FRESHET_TRAIN_EVERY", 500)  # clicked click-throughs a minor version trains on
 API_PUBLIC_RATE = "20/s"  # of each visitor's address, for public keys that have no rate of their own
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias
 from uuid import UUID
-
-WINDOW = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)

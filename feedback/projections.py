@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from eventlog.database import copy_rows, query, rows
 from eventlog.events import ClockTicked, RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import ImpressionRecorded, InteractionRecorded
-from feedback.joining import WINDOW, Acted, ClickThrough, Join, Moment, Shown
+from feedback.joining import Acted, ClickThrough, Join, Moment, Shown
 
 _IMPRESSION = ("position", "shop_id", "context_kind", "context_key", "items", "first_rank", "ranking_ref",
                "as_of_position", "ranked_at", "subject_id", "at")  # fmt: skip
 _INTERACTION = ("position", "shop_id", "kind", "product_id", "context_kind", "context_key", "rank", "ranking_ref",
                 "subject_id", "quantity", "price", "at")  # fmt: skip
+
+
+def window() -> timedelta:
+    """How long after it was shown an impression waits for what follows from it."""
+    return timedelta(seconds=settings.FRESHET_CLICK_THROUGH_SECONDS)
 
 
 class Facts(Projection):
@@ -94,7 +100,7 @@ def _shown(event: RecordedEvent) -> Shown:
     data, context = event.data, event.data.get("context") or {}
     return Shown(
         position=event.position,
-        due_at=event.effective_at + WINDOW,
+        due_at=event.effective_at + window(),
         context_kind=context.get("kind"),
         context_key=context.get("key"),
         context_text=context.get("text"),
@@ -110,7 +116,7 @@ def _acted(event: RecordedEvent) -> Acted:
     data, context = event.data, event.data.get("context") or {}
     return Acted(
         position=event.position,
-        due_at=event.recorded_at + WINDOW,  # an impression that was sent late has the same time to arrive
+        due_at=event.recorded_at + window(),  # an impression that was sent late has the same time to arrive
         kind=data["kind"],
         product_id=data["product_id"],
         context_kind=context.get("kind"),

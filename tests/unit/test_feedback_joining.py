@@ -7,7 +7,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.joining import WINDOW, Acted, ClickThrough, Join, Moment, Shown
+from feedback.joining import Acted, ClickThrough, Join, Moment, Shown
+
+WINDOW = timedelta(minutes=30)
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 ALICE, BOB = UUID(int=1), UUID(int=2)
