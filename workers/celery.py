@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -37,3 +40,15 @@ app.conf.update(
     beat_schedule_filename=str(settings.FRESHET_HOME / "celerybeat-schedule"),
 )
 app.autodiscover_tasks(["workers"])
+
+
+@worker_init.connect
+def collect_seldom(**_: Any) -> None:
+    """Let the garbage collector look seldom, and never at what was loaded to stay.
+
+    A drain makes events by the thousand, none of them in cycles; going through them all again and again took 45 % of
+    its time (112 to 63 µs an event).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
