@@ -21,12 +21,17 @@ class Contexts(Projection):
             for event in events
             for neighbour_id, similarity in event.data["neighbours"]
         ]
-        # nearness is mutual: the older context learns of the newer one too
-        both = {(shop, a, b): s for shop, a, b, s in pairs} | {(shop, b, a): s for shop, a, b, s in pairs}
+        # nearness is mutual: the older context learns of the newer one too. Of two findings the nearer counts, in any
+        # order: the one that was looked for first may have been compared by its spelling alone
+        both: dict[tuple[int, int, int], float] = {}
+        for shop, a, b, similarity in pairs:
+            for key in ((shop, a, b), (shop, b, a)):
+                both[key] = max(similarity, both.get(key, similarity))
         query(
             """INSERT INTO ranking_contextneighbour (shop_id, context_id, neighbour_id, similarity)
                SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::double precision[])
-               ON CONFLICT DO NOTHING""",
+               ON CONFLICT (context_id, neighbour_id) DO UPDATE
+                 SET similarity = greatest(ranking_contextneighbour.similarity, excluded.similarity)""",
             [*(list(column) for column in zip(*both, strict=True)), list(both.values())] if both else [[], [], [], []],
         )
         query(

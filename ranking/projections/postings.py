@@ -68,7 +68,7 @@ def index(events: Sequence[RecordedEvent]) -> None:
         languages = {
             event.data.get("language") or DEFAULT_LANGUAGE for event in of_shop if event.type == ProductDescribed.type
         }
-        _count(shop_id, live, lengths, frequencies, sorted(languages), changes=len(described) + len(retired))
+        _count(shop_id, live, lengths, frequencies, sorted(languages), changes=len(of_shop))
 
 
 def _newest(events: Sequence[RecordedEvent]) -> tuple[dict[str, Indexed], set[str]]:
@@ -151,6 +151,7 @@ def _count(
            ON CONFLICT (shop_id, term) DO UPDATE SET documents = t.documents + excluded.documents""",
         [shop_id, [term for term, _ in moved], [count for _, count in moved]],
     )
+    _forget_terms(shop_id, [term for term, count in moved if count < 0])
     length = sum(document.length for _, document in live) - sum(gone)
     query(
         """INSERT INTO ranking_lexicon AS l (shop_id, documents, total_length, changes, languages) VALUES (%s, %s, %s, %s, %s)
@@ -161,6 +162,12 @@ def _count(
     )
 
 
+def _forget_terms(shop_id: int, terms: list[str]) -> None:
+    """Drop the terms that no product has and no publication counts, so that what remains does not depend on batches."""
+    sql = "DELETE FROM ranking_term WHERE shop_id = %s AND term = ANY(%s::text[]) AND documents = 0 AND published_documents = 0"
+    query(sql, [shop_id, terms])
+
+
 def publish(event: RecordedEvent) -> None:
     """Let scores count with the statistics as they stand just before this event."""
     query(
@@ -168,12 +175,15 @@ def publish(event: RecordedEvent) -> None:
            SELECT shop_id, %s, documents, total_length / greatest(documents, 1), %s FROM ranking_lexicon WHERE shop_id = %s""",
         [event.position, event.effective_at, event.shop_id],
     )
-    query(
+    gone = rows(
         """WITH changed AS (
              UPDATE ranking_term SET published_documents = documents
-              WHERE shop_id = %s AND published_documents <> documents RETURNING term, documents)
-           INSERT INTO ranking_termpublication (shop_id, term, position, documents)
-           SELECT %s, term, %s, documents FROM changed""",
+              WHERE shop_id = %s AND published_documents <> documents RETURNING term, documents
+           ), kept AS (
+             INSERT INTO ranking_termpublication (shop_id, term, position, documents)
+             SELECT %s, term, %s, documents FROM changed)
+           SELECT term FROM changed WHERE documents = 0""",
         [event.shop_id, event.shop_id, event.position],
     )
+    _forget_terms(event.shop_id, [term for (term,) in gone])
     query("UPDATE ranking_lexicon SET changes = 0 WHERE shop_id = %s", [event.shop_id])
