@@ -19,6 +19,7 @@ from config.api.renderers import to_json
 from eventlog.database import scalar
 from eventlog.projection import projections
 from eventlog.selectors import lags, oldest_pending_seconds
+from ranking.towers import serving
 
 PATIENCE_SECONDS = 30.0  # how long an event may wait while no worker drains anything
 _migrated = False  # once true it stays true: migrations are not taken back under a running process
@@ -80,9 +81,15 @@ def _worker() -> str | None:
     return f"an event waits for {waiting:.0f} s and no worker has drained for {PATIENCE_SECONDS:.0f} s"
 
 
+def _model() -> str | None:
+    """A web process loads its model when it starts; before that, a search would wait for it."""
+    return "the model is being loaded; on the very first start it is unpacked first" if serving.is_loading() else None
+
+
 CHECKS: dict[str, Callable[[], str | None]] = {
     "database": _database,
     "migrations": _migrations,
     "cache": _cache,
     "worker": _worker,
+    "model": _model,
 }

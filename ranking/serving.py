@@ -219,6 +219,7 @@ def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, pa
             "shop_exposure": evidence.shop.exposure,
             "shop_breadth": evidence.shop.breadth,
             "products": float(evidence.shop.products),
+            "total": float(len(ranked.order)),
             "recent_reward": evidence.recent_reward_total,
             "own_reward": evidence.context_reward_total,
             "own_exposure": evidence.context_exposure_total,

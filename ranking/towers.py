@@ -124,6 +124,10 @@ class Serving:
         self._awaited.add(DEFAULT_SHOP_ID)
         self._watch()
 
+    def is_loading(self) -> bool:
+        """Whether a model that this process was told to load is not there yet."""
+        return not self._awaited <= self._models.keys()
+
     def refresh(self, shop_id: int) -> Model:
         """Load the version that serves, if it is not the one already loaded; the old one answers until it is ready."""
         with self._lock_of(shop_id):

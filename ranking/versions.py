@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from catalog.events import OfferChanged, offer_stream
 from eventlog.database import rows
 from feedback.ranking_token import RankingToken, token_read
 from ranking.lexical import document_terms, idf, saturate
@@ -67,12 +68,13 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
         },
         "items": _answered(read, items, scores, evidence),
         "facets": {},
-        "total": len(items),
+        "total": int(read.scalars["total"]),
         "corrected_query": None,
     }
 
 
 def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
+    offers = _offers(read, items)
     order = range(len(items))
     if read.sort == "relevance":
         order = sorted(order, key=lambda i: (-scores.score[i], items[i].product_id))  # type: ignore[assignment]
@@ -86,9 +88,9 @@ def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evid
             "title": items[i].content["title"],
             "brand": items[i].content.get("brand"),
             "category": list(items[i].content.get("category") or []),
-            "price": None,
-            "currency": None,
-            "in_stock": True,
+            "price": offers[items[i].product_id].get("price"),
+            "currency": offers[items[i].product_id].get("currency"),
+            "in_stock": offers[items[i].product_id].get("in_stock", True),
             "image_url": items[i].content.get("image_url"),
             "description_version": items[i].version,
             "vector_version": items[i].vector_version or None,
@@ -96,6 +98,21 @@ def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evid
         }
         for rank, i in enumerate(order, start=read.offset + 1)
     ]
+
+
+# the newest offer of each product by then
+_OFFERS = """
+SELECT DISTINCT ON (e.stream) e.stream, e.data::text FROM eventlog_event e JOIN eventlog_position p ON p.event_id = e.id
+ WHERE e.shop_id = %s AND e.stream = ANY(%s::text[]) AND e.type = %s AND p.position <= %s
+ ORDER BY e.stream, e.version DESC"""
+
+
+def _offers(read: RankingToken, items: Sequence[OldItem]) -> dict[str, dict[str, Any]]:
+    """Price, currency and stock of each item as they were then, by product_id; empty where no offer was made."""
+    streams = {offer_stream(item.product_id): item.product_id for item in items}
+    found = rows(_OFFERS, [read.shop_id, list(streams), OfferChanged.type, read.positions.get("products", 0)])
+    offers: dict[str, dict[str, Any]] = {product_id: {} for product_id in streams.values()}
+    return offers | {streams[stream]: orjson.loads(data) for stream, data in found}
 
 
 def _items(read: RankingToken) -> list[OldItem]:

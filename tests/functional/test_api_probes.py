@@ -32,7 +32,7 @@ def test_live_asks_nobody(uninvited: Api, django_assert_num_queries: Any) -> Non
 def test_ready_when_everything_answers(uninvited: Api, shop: SmallShop) -> None:
     answer = uninvited.get("/health/ready")
     assert answer.status_code == 200, answer.content
-    assert checks_of(answer) == {"database": True, "migrations": True, "cache": True, "worker": True}
+    assert checks_of(answer) == {"database": True, "migrations": True, "cache": True, "worker": True, "model": True}
 
 
 def test_not_ready_without_the_cache(uninvited: Api, settings: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ranking.policies import shop_embed
-from tests.cast import Api, Shopper, SmallShop, drain
+from tests.cast import PRODUCTS, Api, Shopper, SmallShop, drain
 
 QUERIES = ("mug", "tea", "shoes", "bluetooth speaker", "蓝牙耳机", "waterproof coat")
 
@@ -51,6 +51,7 @@ def same(again: dict[str, Any], answer: dict[str, Any]) -> bool:
         new["product_id"] == old["product_id"]
         and new["rank"] == old["rank"]
         and new["score"] == pytest.approx(old["score"], abs=1e-4, rel=1e-6)
+        and (new["price"], new["in_stock"]) == (old["price"], old["in_stock"])
         and new["relevance"] == pytest.approx(old["relevance"], abs=1e-6)
         for new, old in items
     )
@@ -67,6 +68,9 @@ def test_the_answer_of_an_hour_and_a_thousand_events_ago_is_made_again(
     busy_shop.clock.tick(seconds=3600)
     feedback(busy_shop, seed=2, count=1000)
     busy_shop.revise_description("mug", "Nothing is as it was.")
+    busy_shop.offer(
+        next(each for each in PRODUCTS if each["product_id"] == "speaker") | {"price": 1.0, "in_stock": False}
+    )
     busy_shop.retire("beaker")
     busy_shop.offer({"product_id": "new", "title": "New mug for tea", "description": "Fresh from the kiln."})
     api.put("/v1/weights", {"weights": [{"product_id": "mug", "weight": 0.2}]})
@@ -75,6 +79,7 @@ def test_the_answer_of_an_hour_and_a_thousand_events_ago_is_made_again(
 
     again = api.get(f"/v1/rankings/{answer['ranking']['token']}").json()
     assert same(again, answer), (again["items"], answer["items"])
+    assert again["total"] == answer["total"]
     assert again["ranking"]["version"] == answer["ranking"]["version"]
     assert not same(api.get("/v1/search", q=query, k=10).json(), answer) or query not in ("mug", "tea")
 
