@@ -49,9 +49,14 @@ class Snapshot:
         return min(self.positions.values(), default=0)
 
 
-_SNAPSHOT = """
+# of a term: how many products have it by the newest publication; -1 minus that where none has it now
+_DOCUMENTS = """CASE WHEN t.documents > 0 THEN t.published_documents ELSE -1 - coalesce(t.published_documents, 0) END
+               FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS q (term, n)
+               LEFT JOIN ranking_term t ON t.shop_id = %(shop)s AND t.term = q.term ORDER BY q.n"""
+
+_SNAPSHOT = f"""
 WITH seen AS (
-  SELECT coalesce(jsonb_object_agg(consumer, position), '{}') AS positions,
+  SELECT coalesce(jsonb_object_agg(consumer, position), '{{}}') AS positions,
          CASE WHEN count(*) < cardinality(%(consumers)s::text[]) THEN 0 ELSE min(position) END AS least
     FROM eventlog_checkpoint WHERE consumer = ANY(%(consumers)s::text[])
 ), waiting AS (
@@ -68,9 +73,7 @@ WITH seen AS (
 SELECT s.last, seen.positions,
        coalesce((SELECT extract(epoch FROM clock_timestamp() - min(recorded_at)) FROM waiting), 0)::double precision,
        coalesce(l.documents, 0), coalesce(p.documents, 0), coalesce(p.mean_length, 20),
-       ARRAY(SELECT coalesce(t.published_documents, -1)
-               FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS q (term, n)
-               LEFT JOIN ranking_term t ON t.shop_id = %(shop)s AND t.term = q.term AND t.documents > 0 ORDER BY q.n),
+       ARRAY(SELECT {_DOCUMENTS}),
        (SELECT ARRAY[w.reward, w.exposure, w.at, w.breadth, w.breadth_at]
           FROM ranking_shopweight w WHERE w.shop_id = %(shop)s),
        (SELECT c.id FROM context c), (SELECT ARRAY[reward, exposure, recent_reward, at] FROM context),
@@ -134,10 +137,13 @@ def snapshot_read(
 
 
 def term_documents(shop_id: int, terms: Sequence[str]) -> list[int]:
-    """Published document frequency of each term, -1 for one that no product has."""
-    sql = """SELECT coalesce(t.published_documents, -1) FROM unnest(%s::text[]) WITH ORDINALITY AS q (term, n)
-               LEFT JOIN ranking_term t ON t.shop_id = %s AND t.term = q.term AND t.documents > 0 ORDER BY q.n"""
-    return [count for (count,) in query(sql, [list(terms), shop_id])]
+    """Published document frequency of each term; for one that no product has (any more), -1 minus that."""
+    return [count for (count,) in query(f"SELECT {_DOCUMENTS}", {"shop": shop_id, "terms": list(terms)})]
+
+
+def published_count(documents: int) -> int:
+    """The published document frequency in what `term_documents` says: words that are gone count until the next publication."""
+    return documents if documents >= 0 else -1 - documents
 
 
 def _count_filtered(shop_id: int, filters: Sequence[Filter]) -> int:

@@ -18,7 +18,7 @@ from ranking.filters import Facet, Filter, Sort
 from ranking.lexical import idf
 from ranking.neighbours import neighbours_find
 from ranking.query_text import QueryText, query_correct, query_read
-from ranking.retrieval import Candidates, Snapshot, candidates_read, snapshot_read, term_documents
+from ranking.retrieval import Candidates, Snapshot, candidates_read, published_count, snapshot_read, term_documents
 from ranking.scoring import Scores, score
 from ranking.towers import Model, query_vectors, serving
 from ranking.weights.decay import decayed
@@ -99,7 +99,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
     if corrected is not text:
         text, seen = corrected, replace(seen, term_documents=term_documents(shop_id, corrected.terms))
     near = near_contexts(request, seen, key, model, vector)
-    idfs = [idf(max(documents, 0), seen.published_documents) for documents in seen.term_documents]
+    idfs = [idf(published_count(documents), seen.published_documents) for documents in seen.term_documents]
     candidates = candidates_read(
         shop_id=shop_id,
         snapshot=seen,

@@ -29,7 +29,10 @@ from tests.cast import PRODUCTS, SHOP_ID, drain
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)  # so that the events' own times count, not that of the test
 QUERIES = ("red shoes", "red shoe", "tea cup", "cup of tea", "蓝牙耳机", "music", "!!!", "waterproof coat", "teacup")
 KINDS = ("view", "click", "click", "add_to_cart", "purchase", "favourite", "dismiss")
-WORDS = "red blue tea cup coat shoe music winter summer light heavy 耳机 茶杯 old new 300ml mbs-100".split()
+WORDS = [
+    "red", "blue", "tea", "cup", "coat", "shoe", "music", "winter", "summer", "light", "heavy", "耳机", "茶杯", "old", "new",
+    "300ml", "mbs-100",
+]  # fmt: skip
 PROJECTIONS: tuple[Projection, ...] = (postings, weights, vectors, contexts, models)
 BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 
