@@ -6,7 +6,7 @@ from datetime import datetime
 
 from eventlog.consume import drain
 from eventlog.services import sequence
-from ranking.embedding import embed_waiting, index_vectors
+from ranking.embedding import embed_waiting, index_vectors, product_encoder
 from ranking.neighbours import contexts_relate
 from ranking.projections.contexts import contexts
 from ranking.projections.models import models
@@ -18,6 +18,7 @@ from ranking.towers import serving
 def shop_embed(*, shop_id: int, now: datetime) -> int:
     """Embed a shop's descriptions and relate its new contexts until nothing waits; return how many of both."""
     model = _model(shop_id, now)
+    product_encoder(model.config.get("encoder_name"))  # loaded before a revised description waits for it
     done = 0
     while True:
         moved = embed_waiting(model=model, now=now, most_batches=4) + _relate(shop_id, now)
