@@ -82,6 +82,7 @@ def measure(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {}
     few = max(1, arguments.rounds // 4)
     tokens = tokens_gather(client, goods)  # what the background's shoppers were shown; and every process is warm
+    probes.description()  # each worker has now done its part once
     seconds["click_idle"] = repeat("clicks, idle", arguments.rounds, probes.click)
     seconds["price"] = repeat("prices", few, lambda: probes.offer(stock=False))
     seconds["stock"] = repeat("stock", few, lambda: probes.offer(stock=True))

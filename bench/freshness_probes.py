@@ -72,10 +72,8 @@ class Probes:
         """Another price, or stock that comes or goes, until a search shows it."""
         product_id, title, found = self._product()
         product = self.client.get(f"/v1/products/{quote(product_id, safe='')}")
-        if stock:
-            name, value = "in_stock", not found["in_stock"]
-        else:
-            name, value = "price", round(self.chance.uniform(1, 1000), 2)
+        name = "in_stock" if stock else "price"
+        value: bool | float = not found["in_stock"] if stock else round(self.chance.uniform(1, 1000), 2)
         body = {field: given for field, given in product.items() if field in TAKEN and given is not None}
         self._accepted(self.client.post("/v1/products", orjson.dumps({"products": [body | {name: value}]})))
         since = time.perf_counter()
