@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Row = tuple[Any, ...]
+GATE = "eventlog_parked"  # readers of a snapshot pass it, a rebuild closes it; of all tables the one least written to
 
 
 def wrapper() -> BaseDatabaseWrapper:
@@ -63,13 +64,15 @@ def copy_rows(table: str, columns: Sequence[str], records: Iterable[Sequence[Any
 def snapshot() -> Iterator[None]:
     """Read everything inside as of one moment (REPEATABLE READ, read only).
 
+    The moment begins when no rebuilt projection is being swapped in: a table that is swapped after it would look empty.
     Inside a transaction that is already open (a test's, a replay's) that one is used.
     """
     if wrapper().in_atomic_block:
         yield
         return
     raw = raw_connection()
-    raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    # LOCK takes no snapshot, so what is read begins behind the gate; two statements cannot be prepared as one
+    raw.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK {GATE} IN ACCESS SHARE MODE", prepare=False)
     try:
         yield
     except BaseException:

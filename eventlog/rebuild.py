@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import sleep
 
 import psycopg
 from django.db import transaction
 
 from eventlog.consume import with_retries
-from eventlog.database import query, raw_connection, rows
+from eventlog.database import GATE, query, raw_connection, rows
 from eventlog.errors import FreshetError
 from eventlog.events import EventParked, ParkedEventRetried
 from eventlog.projection import Projection, projections
 from eventlog.selectors import last_position, read, read_types
 
 BATCH = 5000
+SWAPS = 100  # attempts, half a second apart: whoever reads for long is waited for, and nobody waits for the rebuild
+_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
 class UnknownProjection(FreshetError):
@@ -41,14 +44,37 @@ def rebuild(name: str, *, progress: Callable[[int, int], None] = lambda done, to
     try:
         _run(f'SET search_path = "{schema}", public')
         position = _replay(projection, skip, after=0, progress=progress)
-        with transaction.atomic():
-            query("SELECT position FROM eventlog_checkpoint WHERE consumer = %s FOR UPDATE", [name])
-            position = _replay(projection, skip | _parked_positions(name), after=position, progress=progress)
-            _swap(projection, schema, position)
+        position = _catch_up_and_swap(projection, schema, skip, after=position, progress=progress)
     finally:
         _run("SET search_path = public")
     _run(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
     return position
+
+
+def _catch_up_and_swap(
+    projection: Projection, schema: str, skip: set[int], *, after: int, progress: Callable[[int, int], None]
+) -> int:
+    for attempt in range(1, SWAPS + 1):
+        try:
+            with transaction.atomic():
+                query("SELECT position FROM eventlog_checkpoint WHERE consumer = %s FOR UPDATE", [projection.name])
+                skip = skip | _parked_positions(projection.name)
+                position = _replay(projection, skip, after=after, progress=progress)
+                _close_gate(projection)
+                _swap(projection, schema, position)
+                return position
+        except _BUSY:
+            if attempt == SWAPS:
+                raise
+            sleep(0.4)
+    raise AssertionError("every attempt returns or raises")
+
+
+def _close_gate(projection: Projection) -> None:
+    """Wait until nobody reads, a moment at most: those who come meanwhile stand behind this lock."""
+    _run("SET LOCAL lock_timeout = '100ms'")
+    _run(f"LOCK public.{GATE} IN ACCESS EXCLUSIVE MODE")
+    _run(f"LOCK {', '.join(f'public.{table}' for table in projection.tables)} IN ACCESS EXCLUSIVE MODE")
 
 
 def _replay(projection: Projection, skip: set[int], *, after: int, progress: Callable[[int, int], None]) -> int:
