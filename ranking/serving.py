@@ -135,7 +135,9 @@ def near_contexts(
         found = seen.neighbours
     else:
         own = seen.context[0] if seen.context else None  # fed, but not related yet
-        found = neighbours_find(shop_id=request.shop_id, key=key, model=model, vector=vector, now=request.now, own=own)
+        found = neighbours_find(
+            shop_id=request.shop_id, key=key, text=request.q, model=model, vector=vector, now=request.now, own=own
+        )
     if not found:
         return []
     ids, similarities, rewards = zip(*found, strict=True)
@@ -253,6 +255,7 @@ def item(ranked: Ranked, i: int, rank_: int, display: dict[int, dict[str, Any]],
         "relevance": float(scores.relevance[i]),
         "weight": float(scores.weights.weight[i]),
         **display[candidates.ids[i]],
+        "description_version": candidates.text_versions[i],  # the one that was scored
         "vector_version": candidates.vector_versions[i] or None,
     }
     if explain:

@@ -52,6 +52,10 @@ def real_db(transactional_db: None) -> None:
         )
         cursor.execute(f"TRUNCATE {cursor.fetchone()[0]} RESTART IDENTITY CASCADE")
         cursor.execute("INSERT INTO eventlog_sequencer VALUES (1, 0)")
+        # the encoder of the test before may have had other dimensions
+        cursor.execute("SELECT tablename FROM pg_tables WHERE tablename ~ '^ranking_embedding_[0-9]+_[0-9]+$'")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE {table}")
     Shop.objects.create(id=SHOP_ID, name="default")
     cache.clear()
 
