@@ -1,0 +1,25 @@
+"""A query's terms with their variants, and which of them nobody's products have."""
+
+from __future__ import annotations
+
+from ranking.query_text import QueryText
+
+SHOES = QueryText((("shoe", "schuh"), ("red",), ("xqz",)))
+
+
+def test_terms_are_the_variants_in_order() -> None:
+    assert SHOES.terms == ["shoe", "schuh", "red", "xqz"]
+
+
+def test_a_word_weighs_as_much_as_its_rarest_variant() -> None:
+    assert SHOES.largest([1.0, 3.0, 0.5, 2.0]) == [3.0, 0.5, 2.0]
+
+
+def test_a_word_is_unknown_when_no_product_has_any_variant_of_it() -> None:
+    assert SHOES.unknown([4, -1, 0, -1]) == [2]
+    assert SHOES.unknown([-1, -3, 0, 5]) == [0]
+
+
+def test_an_empty_query_has_no_terms() -> None:
+    assert QueryText(()).terms == []
+    assert QueryText(()).largest([]) == []
