@@ -1,13 +1,15 @@
 """Candidates and their evidence, read from PostgreSQL in one snapshot.
 
 The cut is the union of dense (nearest vectors), lexical (best BM25), learned (products with feedback for this or a near
-context) and fresh (newest) candidates; a small shop, or what a filter leaves of one, is taken whole.
+context), popular (what many contexts rewarded of late: g may lift it above all that is near) and fresh (newest)
+candidates; a small shop, or what a filter leaves of one, is taken whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,9 @@ from ranking.lexical import K1, B
 from ranking.projections.vectors import embedding_table
 from ranking.weights.options import DEFAULTS, WeightOptions
 
-WHOLE = 400  # so few products are all candidates
 EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the HNSW index is asked
-DENSE, LEXICAL, LEARNED, FRESH = 200, 200, 100, 20
+DENSE, LEXICAL, LEARNED, POPULAR, FRESH = 200, 200, 100, 50, 20
+WHOLE = DENSE + LEXICAL + LEARNED + POPULAR + FRESH  # so few products are all candidates: the union may hold as many
 READ = 4000  # postings that are read in full to find lexical candidates
 SEARCH_CONSUMERS = ("products", "postings", "weights", "vectors", "contexts", "models")
 
@@ -284,6 +286,7 @@ def candidates_sql(*, table: str | None, conditions: str, whole: bool, exact: bo
     parts = [
         _best("found", "id", "bm25 DESC, id", LEXICAL, conditions),
         "SELECT id FROM learned",
+        _popular(conditions),
         "SELECT id FROM fresh",
     ]
     if whole:
@@ -368,6 +371,17 @@ def _best(source: str, id_: str, order: str, most: int, conditions: str) -> str:
         return f"SELECT {id_} AS id FROM {source} ORDER BY {order} LIMIT {most}"
     return f"""SELECT p.id FROM {source} JOIN catalog_product p ON p.id = {source.split()[-1]}.{id_}
                 WHERE {_LIVE}{conditions} ORDER BY {order.replace(", id", ", p.id")} LIMIT {most}"""
+
+
+def _popular(conditions: str) -> str:
+    """The products of the largest breadth. How they compare does not depend on the time of the search: all decay alike."""
+    return f"""SELECT p.id FROM ranking_productweight t JOIN catalog_product p ON p.product_id = t.product_id
+                WHERE t.shop_id = %(shop)s AND t.breadth > 0 AND {_LIVE}{conditions}
+                ORDER BY {BREADTH_ORDER} DESC, p.id LIMIT {POPULAR}"""
+
+
+# log of the breadth at time 0; the index ranking_productweight_breadth is on this very text, with the default half-life
+BREADTH_ORDER = f"(ln(breadth) + breadth_at / {DEFAULTS.breadth_half_life_seconds / log(2):.3f}::double precision)"
 
 
 def _dense(table: str, conditions: str, *, exact: bool) -> str:

@@ -95,6 +95,9 @@ CREATE TABLE ranking_productweight (
   breadth_at double precision NOT NULL DEFAULT 0,
   PRIMARY KEY (shop_id, product_id)
 ) WITH (fillfactor = 70);
+-- for popular candidates: the broadest products, whatever the time (BREADTH_ORDER in ranking/retrieval.py)
+CREATE INDEX ranking_productweight_breadth ON ranking_productweight
+  (shop_id, (ln(breadth) + breadth_at / 373946.555::double precision)) WHERE breadth > 0;
 CREATE TABLE ranking_context (
   id              bigint PRIMARY KEY,             -- position of the first event that named it
   shop_id         integer NOT NULL,
