@@ -47,8 +47,8 @@ class Encoder:
         self.max_tokens = min(MAX_TOKENS, positions, int(self.tokenizer.model_max_length))
 
     def query_text(self, query: str) -> str:
-        """What the tokenizer is given for a query."""
-        return self.pretrained.query_prefix + " ".join(query.split())
+        """What the tokenizer is given for a query, in one case: shoppers who type "GTA" and "gta" mean the same."""
+        return self.pretrained.query_prefix + " ".join(query.lower().split())
 
     def product_text(self, text: str) -> str:
         """What the tokenizer is given for a product's text (see the function `product_text`)."""

@@ -46,14 +46,23 @@ def _unrelated(encoder: Encoder) -> float:
 
 
 def neighbours_find(
-    *, shop_id: int, key: str, model: Model, vector: NDArray[np.float32], now: float, own: int | None = None
+    *,
+    shop_id: int,
+    key: str,
+    text: str,
+    model: Model,
+    vector: NDArray[np.float32],
+    now: float,
+    own: int | None = None,
 ) -> list[tuple[int, float, float]]:
     """The nearest contexts of a query: context id, similarity, lasting reward at `now`; most similar first.
 
     `own` is the query's own context where it has one already, which is no neighbour of itself. `vector` is what the tower
-    made of the query. While the tower is the frozen encoder it serves here too, so that a new query is encoded once.
+    made of the query. Where that is what the frozen encoder makes of the key it serves here too, so that a new query is
+    encoded once. As typed, "Gta" lies farther from "gta 4" than "gta" does, and stored contexts are encoded by their keys.
     """
-    near = vector if model.is_frozen else query_vectors.get(model, key, frozen=True)
+    same = model.is_frozen and model.frozen.query_text(text) == model.frozen.query_text(key)
+    near = vector if same else query_vectors.get(model, key, frozen=True)
     found = _find(shop_id, key, near, model.frozen, own, DEFAULTS)
     if not found:
         return []
