@@ -65,7 +65,7 @@ def train(
             for _ in range(options.accumulate):
                 batch = collate(next(batches), catalogue, clicked_for, options, tower.device)
                 with torch.autocast(tower.device.type, torch.bfloat16, enabled=tower.device.type == "cuda"):
-                    queries = tower.forward(batch.texts)[batch.text_of]  # (B, D)
+                    queries = tower.forward([tower.query_text(text) for text in batch.texts])[batch.text_of]  # (B, D)
                 dense = queries.float() @ batch.vectors.T  # (B, P)
                 scores = torch.exp(factors[0]) * slopes[0] * dense + torch.exp(factors[1]) * slopes[1] * batch.lexical
                 loss = pairwise_sigmoid(scores, batch.gains, batch.weights) / options.accumulate
