@@ -63,7 +63,9 @@ def query_correct(*, shop_id: int, text: str, query: QueryText, documents: Seque
     unknown = [n for n in query.unknown(documents) if len(query.groups[n][0]) >= SHORTEST_CORRECTED]
     if not unknown:
         return query
-    nearest = dict(rows(_NEAREST, [unknown, [query.groups[n][0] for n in unknown], shop_id, LEAST_SIMILARITY]))
+    nearest: dict[int, str] = dict(
+        rows(_NEAREST, [unknown, [query.groups[n][0] for n in unknown], shop_id, LEAST_SIMILARITY])
+    )
     if not nearest:
         return query
     groups = tuple((nearest[n],) if n in nearest else group for n, group in enumerate(query.groups))

@@ -18,7 +18,7 @@ from tests.cast import PRODUCTS, SHOP_ID, Api, Shopper, SmallShop, drain
 def freshness(api: Api) -> dict[str, Any]:
     answer = api.get("/v1/freshness")
     assert answer.status_code == 200, answer.content
-    return answer.json()
+    return dict(answer.json())
 
 
 def test_a_shop_without_events_has_nothing_to_measure(empty_shop: SmallShop, api: Api) -> None:

@@ -172,18 +172,21 @@ def test_a_bad_question_is_a_problem(api: Api, params: str, code: str, field: st
 
 
 GOOD = {"product_id": "mug", "weight": 1}
+NO_IDS: list[Any] = ["", "x" * 201, "a\0b", 7, None, ["mug"]]
+NO_WEIGHTS: list[Any] = [-1, 100.5, 1e300, None, "heavy", [], {}, -1e-9, "NaN", "inf"]
+NO_QUERIES: list[Any] = ["x" * 1001, 7, [], "", "   ", "\0", "\u200b\t", "!?"]
+NO_DATES: list[Any] = [
+    "soon", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "", [], True, 1e308, "0001-01-01T00:00:00+01:00",
+]  # fmt: skip
 BAD_ITEMS: list[tuple[Any, str | None]] = [
     # item, field
     ({}, "product_id"),
     ({"product_id": "mug"}, "weight"),
     ({"weight": 1}, "product_id"),
-    *((GOOD | {"product_id": bad}, "product_id") for bad in ("", "x" * 201, "a\0b", 7, None, ["mug"])),
-    *((GOOD | {"weight": bad}, "weight") for bad in (-1, 100.5, 1e300, None, "heavy", [], {}, -1e-9, "NaN", "inf")),
-    *((GOOD | {"query": bad}, "query") for bad in ("x" * 1001, 7, [], "", "   ", "\0", "\u200b\t", "!?")),
-    *(
-        (GOOD | {"until": bad}, "until")
-        for bad in ("soon", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "", [], True, 1e308, "0001-01-01T00:00:00+01:00")
-    ),
+    *((GOOD | {"product_id": bad}, "product_id") for bad in NO_IDS),
+    *((GOOD | {"weight": bad}, "weight") for bad in NO_WEIGHTS),
+    *((GOOD | {"query": bad}, "query") for bad in NO_QUERIES),
+    *((GOOD | {"until": bad}, "until") for bad in NO_DATES),
     (GOOD | {"wieght": 1}, "wieght"),
     ("mug", None), (None, None), ([], None), (7, None),
 ]  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 
 from eventlog.database import rows, scalar
+from eventlog.services import append
 from ranking import embedding
 from ranking.embedding import embed_waiting, index_vectors, waiting_count
 from ranking.policies import shop_embed
@@ -101,7 +102,7 @@ def test_an_embedder_that_dies_half_way_is_resumed_and_embeds_each_version_once(
     shop: SmallShop, encoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = version()
-    original, calls = embedding.append, []
+    original, calls = append, []
 
     def dies(**given: Any) -> Any:
         calls.append(len(given["events"]))
@@ -138,7 +139,7 @@ def test_a_product_that_retires_while_it_is_embedded_does_not_come_back(
     shop: SmallShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = version()
-    original = embedding.append
+    original = append
 
     def retires_first(**given: Any) -> Any:
         monkeypatch.setattr(embedding, "append", original)
@@ -156,7 +157,7 @@ def test_a_description_revised_while_it_is_embedded_is_embedded_again(
     shop: SmallShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = version()
-    original = embedding.append
+    original = append
 
     def revises_first(**given: Any) -> Any:
         monkeypatch.setattr(embedding, "append", original)

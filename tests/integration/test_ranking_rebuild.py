@@ -63,7 +63,7 @@ class History:
         drain()
 
     def product(self) -> str:
-        return self.chance.choice([*self.versions, "unknown"])
+        return str(self.chance.choice([*self.versions, "unknown"]))
 
     def event(self, **members: Any) -> None:
         late = timedelta(seconds=self.chance.choice([0, 0, 30, 10_000, 1_000_000]))
@@ -175,7 +175,7 @@ def test_batches_of_any_size_give_the_same_rows(lived: History, cut: str) -> Non
 
 
 def test_an_index_counts_what_its_postings_say(lived: History) -> None:
-    counted = dict(rows("SELECT term, count(*)::integer FROM ranking_posting GROUP BY term"))
+    counted: dict[str, int] = dict(rows("SELECT term, count(*)::integer FROM ranking_posting GROUP BY term"))
     lexicon = rows("SELECT documents, total_length FROM ranking_lexicon")[0]
 
     documents, length = rows("SELECT count(*), sum(length)::double precision FROM ranking_document WHERE NOT retired")[
