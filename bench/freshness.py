@@ -81,7 +81,7 @@ def measure(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
     probes = Probes(client, goods, random.Random(7))
     seconds: dict[str, list[float]] = {}
     few = max(1, arguments.rounds // 4)
-    tokens = tokens_gather(client, goods)  # what the background's shoppers were shown; and every process is warm
+    answers = tokens_gather(client, goods)  # what the background's shoppers were shown; and every process is warm
     probes.description()  # each worker has now done its part once
     seconds["click_idle"] = repeat("clicks, idle", arguments.rounds, probes.click)
     seconds["price"] = repeat("prices", few, lambda: probes.offer(stock=False))
@@ -91,7 +91,7 @@ def measure(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
     seconds["description_by_meaning"] = [by_meaning for _, by_meaning in revised]
     seconds["model"] = promotions(url, key, client, rounds=max(4, few // 4))
     idle = client.get("/v1/freshness")
-    with background(url, key, goods, tokens, per_second=arguments.load, seed=100) as load:
+    with background(url, key, answers, per_second=arguments.load, seed=100) as load:
         time.sleep(2.0)  # let it become a load that lasts
         seconds["click_busy"] = repeat("clicks, under load", arguments.rounds, probes.click)
         busy = client.get("/v1/freshness")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 
-from bench.traffic import Answered, Client, Goods, bodies_make, events_make
+from bench.traffic import Answered, Client, bodies_make, events_make
 
 BATCH = 100  # events of a call
 CONNECTIONS = 4
@@ -27,14 +27,12 @@ class Load:
 
 
 @contextmanager
-def background(
-    url: str, key: str, goods: Goods, tokens: Sequence[Answered], *, per_second: float, seed: int
-) -> Iterator[Load]:
+def background(url: str, key: str, answers: Sequence[Answered], *, per_second: float, seed: int) -> Iterator[Load]:
     """Send so many events a second while the context lasts. Raises RuntimeError when sending failed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     stop = context.Event()
-    process = context.Process(target=_run, args=(theirs, stop, url, key, goods, tokens, per_second, seed), daemon=True)
+    process = context.Process(target=_run, args=(theirs, stop, url, key, answers, per_second, seed), daemon=True)
     process.start()
     theirs.close()
     load = Load(per_second)
@@ -55,14 +53,13 @@ def _run(
     stop: Event,
     url: str,
     key: str,
-    goods: Goods,
-    tokens: Sequence[Answered],
+    answers: Sequence[Answered],
     per_second: float,
     seed: int,
 ) -> None:
     sent, failures = [0], list[str]()
     lock = threading.Lock()
-    bodies = _bodies(goods, tokens, per_second, seed)
+    bodies = _bodies(answers, per_second, seed)
     pace = BATCH / per_second
     began = time.perf_counter()
 
@@ -87,16 +84,16 @@ def _run(
     pipe.send(failures[0] if failures else sent[0] * BATCH / (time.perf_counter() - began))
 
 
-def _bodies(goods: Goods, tokens: Sequence[Answered], per_second: float, seed: int) -> Iterator[bytes]:
+def _bodies(answers: Sequence[Answered], per_second: float, seed: int) -> Iterator[bytes]:
     """Bodies without end, a stretch made ahead."""
     count = int(per_second * PREPARED_SECONDS)
-    ahead = bodies_make(events_make(goods, count=count, seed=seed, tokens=tokens), BATCH)
+    ahead = bodies_make(events_make(answers, count=count, seed=seed), BATCH)
 
     def endless() -> Iterator[bytes]:
         stretch, n = ahead, seed
         while True:
             yield from stretch
             n += 1000
-            stretch = bodies_make(events_make(goods, count=20 * BATCH, seed=n, tokens=tokens), BATCH)
+            stretch = bodies_make(events_make(answers, count=20 * BATCH, seed=n), BATCH)
 
     return endless()

@@ -142,10 +142,9 @@ def events(fleet: Fleet, url: str, key: str, made: list[Any], arguments: argpars
 
 
 def traffic(url: str, key: str, arguments: argparse.Namespace) -> list[Any]:
-    """Events of shoppers who search: each shows what a search answered, and bears its token."""
-    goods = goods_read(seed=1)
-    tokens = tokens_gather(Client(url, key), goods)
-    return events_make(goods, count=arguments.events + WARM_UP * arguments.batch, seed=3, tokens=tokens)
+    """Events of shoppers who search: each shows what a search answered, and bears a token of its own."""
+    answers = tokens_gather(Client(url, key), goods_read(seed=1))
+    return events_make(answers, count=arguments.events + WARM_UP * arguments.batch, seed=3)
 
 
 def _applied(started_at: float) -> float:

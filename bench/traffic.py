@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -102,38 +102,35 @@ def tokens_gather(client: Client, goods: Goods) -> list[Answered]:
     return found
 
 
-def events_make(goods: Goods, *, count: int, seed: int, tokens: Sequence[Answered] = ()) -> list[Any]:
-    """`count` events of 20,000 shoppers: an impression, then what some did with one of its products.
+def events_make(answers: Sequence[Answered], *, count: int, seed: int) -> list[Any]:
+    """`count` events of 20,000 shoppers: each was given an answer of their own, saw it, and some did something with it.
 
-    All happened at one moment, so that decayed sums can be counted exactly. With `tokens` an impression shows
-    what was answered.
+    All happened at one moment, so that decayed sums can be counted exactly. An answer's token differs from every other
+    in when it was made, as those of searches do.
     """
+    from feedback.ranking_token import token_read, token_sign
+
     chance = random.Random(seed)
     at = datetime.now(UTC).isoformat()
+    made = [(query, token_read(token, SHOP), items) for query, token, items in answers]
     events: list[Any] = []
     while len(events) < count:
+        query, token, items = chance.choice(made)
+        own = token_sign(replace(token, now=token.now - 60.0 * chance.random()))
         person = chance.randrange(20_000)
-        who = {"occurred_at": at, "shopper_id": f"u-{person}", "session_id": f"s-{person}-{chance.randrange(3)}"}
-        if tokens:
-            query, token, items = chance.choice(tokens)
-            what = {"query": query, "ranking_token": token}
-        else:
-            items = chance.choices(goods.product_ids, k=SHOWN)
-            what = {"query": chance.choice(goods.queries)}
-        items = list(dict.fromkeys(items))[:SHOWN]
-        events.append({"event_id": _uuid(chance), "kind": "impression", **who, **what, "items": items})
+        about = {
+            "occurred_at": at,
+            "shopper_id": f"u-{person}",
+            "session_id": f"s-{person}-{chance.randrange(3)}",
+            "query": query,
+            "ranking_token": own,
+        }
+        events.append({"event_id": _uuid(chance), "kind": "impression", **about, "items": items})
         for _ in range(chance.choice((0, 1, 1, 2))):
             rank = min(int(chance.expovariate(0.4)), len(items) - 1)
             kind = chance.choices(INTERACTIONS, (70, 15, 8, 4, 3))[0]
-            acted = {
-                "event_id": _uuid(chance),
-                "kind": kind,
-                **who,
-                **what,
-                "product_id": items[rank],
-                "rank": rank + 1,
-            }
-            events.append(acted)
+            acted = {"event_id": _uuid(chance), "kind": kind, "product_id": items[rank], "rank": rank + 1}
+            events.append(acted | about)
     return events[:count]
 
 
