@@ -95,9 +95,11 @@ def drain(projection: Projection, *, batch: int = BATCH, window: Window | None =
     try:
         with transaction.atomic():
             return _drain(projection, _apply_at_once, batch=batch, window=window)
-    except (*_STORAGE_ERRORS, LogDamaged):
+    except LogDamaged:
         raise
-    except Exception as error:  # noqa: BLE001  (the projection's own: found and counted one by one)
+    except Exception as error:
+        if _is_storage_fault(error):
+            raise
         log.warning("projection_batch_failed", consumer=projection.name, error=repr(error))
     with transaction.atomic():
         return _drain(projection, _apply_one_by_one, batch=batch, window=window)
@@ -156,12 +158,19 @@ def _apply_one_by_one(projection: Projection, events: Sequence[RecordedEvent], *
         try:
             with transaction.atomic():
                 projection.apply([event])
-        except _STORAGE_ERRORS:
-            raise  # nothing is counted
-        except Exception as error:  # noqa: BLE001  (counted, then parked with its message)
+        except Exception as error:
+            if _is_storage_fault(error):
+                raise  # nothing is counted
             if not _park_after_attempts(projection.name, event, error):
                 return max(event.position - 1, after)
     return to
+
+
+def _is_storage_fault(error: Exception) -> bool:
+    """Whether trying again may help: the connection, a lock, the disk. A value beyond a limit of PostgreSQL's (an index
+    row, a column) fails for ever; psycopg counts it as operational, but it is the event's fault."""
+    cause = error.__cause__ if isinstance(error, OperationalError) else error
+    return isinstance(error, _STORAGE_ERRORS) and not isinstance(cause, psycopg.errors.ProgramLimitExceeded)
 
 
 def _park_after_attempts(consumer: str, event: RecordedEvent, error: Exception) -> bool:

@@ -147,6 +147,24 @@ def test_rebuilt_equals_live_with_parked_retried_and_twice_parked_events(real_db
     assert values()[-1] == 10
 
 
+def test_an_event_beyond_a_limit_of_postgresql_is_parked_and_the_others_go_on(
+    db: None, only_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = only_ledger.apply
+    query("CREATE TEMPORARY TABLE narrow (text text PRIMARY KEY) ON COMMIT DROP")
+
+    def apply(events: Sequence[RecordedEvent]) -> None:
+        if any(event.data["value"] == 2 for event in events):  # an index row holds 2,704 bytes at most
+            query("INSERT INTO narrow SELECT string_agg(md5(n::text), '') FROM generate_series(1, 1000) n")
+        plain(events)
+
+    monkeypatch.setattr(only_ledger, "apply", apply)
+    count(1, 2, 3)
+    drain_often()
+    assert values() == [1, 3]
+    assert [(consumer, position) for consumer, position, _, _ in parked()] == [("tests_ledger", 2)]
+
+
 def test_storage_errors_are_not_the_events_fault(
     db: None, only_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
