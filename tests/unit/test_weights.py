@@ -1,6 +1,7 @@
 """Weights: exactly 1 when nothing is known, the model's order with little evidence, the shoppers' with much."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def shown(rewards: list[float], exposures: list[float]) -> Evidence:
 @given(st.lists(st.tuples(amounts, times), min_size=1, max_size=12), half_lives, st.randoms())
 def test_the_order_of_events_does_not_change_a_decayed_sum(events, half_life, random):
     def total(order):
-        value, at = np.float64(0.0), np.float64(0.0)
+        value, at = np.zeros(()), np.zeros(())
         for amount, time in order:
             value, at = merge_decayed(value, at, amount, time, half_life)
         return value, at
@@ -85,13 +86,14 @@ def test_half_is_left_after_one_half_life():
 def test_an_event_of_long_ago_adds_what_is_left_of_it():
     value, at = merge_decayed(1.0, 10 * DAY, 1.0, 7 * DAY, 3 * DAY)
 
-    assert (value, at) == (1.5, 10 * DAY)
+    assert (float(value), float(at)) == (1.5, 10 * DAY)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), times), min_size=1, max_size=20), half_lives, st.randoms())
 def test_breadth_counts_each_context_once_in_any_order(events, half_life, random):
     def breadth(order):
-        newest, total, at = {}, np.float64(0.0), np.float64(0.0)
+        newest: dict[int, float] = {}
+        total, at = np.zeros(()), np.zeros(())
         for context, time in order:
             before = newest.get(context, -np.inf)
             newest[context] = max(before, time)
@@ -246,8 +248,9 @@ def test_a_turn_of_today_outweighs_the_habit_of_weeks():
 def test_part_of_the_candidates_gets_the_weights_it_had_among_all(relevance, reward):
     evidence = clicks(reward, *([0.0] * (len(relevance) - 1)))
     every = weights(relevance=relevance, evidence=evidence)
-    columns = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
-    first = replace(evidence, **{name: one[:1] for name, one in columns.items() if isinstance(one, np.ndarray)})
+    columns: dict[str, Any] = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
+    cut: dict[str, Any] = {name: one[:1] for name, one in columns.items() if isinstance(one, np.ndarray)}
+    first = replace(evidence, **cut)
     alone = weights(relevance=relevance[:1], evidence=first, normaliser=every.normaliser)
 
     assert alone.weight[0] == every.weight[0]
