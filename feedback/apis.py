@@ -47,7 +47,7 @@ class EventsApi(APIView):
 class ReceiptApi(APIView):
     """Are these events in the rankings yet; with `wait`, tell as soon as they are."""
 
-    required_scope = ("events", "catalog", "operate")
+    required_scope = ("events", "catalog", "operate", "search")  # search: a page that waits for its own click
 
     @extend_schema(
         operation_id="receipt_read",
