@@ -2,6 +2,6 @@
 
 from django.urls import path
 
-from storefront.views import storefront
+from storefront.views import favicon, storefront
 
-urlpatterns = [path("", storefront, name="storefront")]
+urlpatterns = [path("", storefront, name="storefront"), path("favicon.ico", favicon)]

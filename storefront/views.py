@@ -4,7 +4,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
 
@@ -21,6 +22,12 @@ def storefront(request: HttpRequest) -> HttpResponse:
     # the key in the page must be the one of the file: a page from a cache would hold a revoked one
     response["Cache-Control"] = "no-store"
     return response
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Show the page's own mark where browsers look by themselves: on pages that name none, such as /v1/docs."""
+    return redirect(static("storefront/mark.svg"))
 
 
 def storefront_key(file: Path) -> str | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
-from django.test import RequestFactory
+from django.contrib.staticfiles import finders
+from django.test import Client, RequestFactory
 
 from storefront.views import storefront
 
@@ -60,3 +61,17 @@ def test_both_languages_say_the_same_things() -> None:
     keys = re.compile(r"(?:^    |, )(\w+): ", re.MULTILINE)
 
     assert set(keys.findall(english)) == set(keys.findall(chinese.split("\n  },")[0]))
+
+
+def test_every_text_that_a_script_asks_for_exists() -> None:
+    texts = (STATIC / "texts.js").read_text("utf-8").split("  zh: {")[0]
+    scripts = "".join(script.read_text("utf-8") for script in STATIC.glob("*.js"))
+
+    assert set(re.findall(r"""\bt\("(\w+)"[,)]""", scripts)) <= set(re.findall(r"(\w+): ", texts))
+
+
+def test_browsers_that_look_for_an_icon_by_themselves_find_one(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/static/storefront/mark.svg")
+    assert finders.find("storefront/mark.svg")

@@ -1,7 +1,7 @@
 /* "Why this rank?": score = relevance × weight, with the factors of both. */
 
 import { el, find } from "./dom.js";
-import { decimal, t, whole } from "./texts.js";
+import { decimal, t } from "./texts.js";
 
 export function explain(item) {
   const drawer = find(".drawer");
@@ -16,7 +16,7 @@ export function explain(item) {
     group(t("relevance"), t("relevance_hint"), [[t("dense"), reasons.dense, 1], [t("lexical"), reasons.lexical, 1]]),
     group(t("weight"), t("weight_hint"), ["global", "query", "operator"].map((name) => [t(name), reasons.weight?.[name], 2])),
     el("dl", { class: "facts-list" },
-      ...fact(t("learned_from"), typeof reasons.events === "number" ? t("evidence", whole(reasons.events), reasons.basis) : null),
+      ...fact(t("learned_from"), evidenceOf(reasons)),
       ...fact(t("description_version"), item.description_version),
       ...fact(t("product_id"), item.product_id)));
   if (!drawer.open) drawer.showModal();
@@ -34,6 +34,12 @@ function group(name, hint, rows) {
       el("span", { text: label }),
       el("span", { class: "bar" }, el("i", { style: { width: `${Math.max(0, Math.min(100, (100 * value) / full))}%` } })),
       el("b", { text: decimal(value, 3) }))));
+}
+
+/* `events` is a sum that decays: 20.689 of them is no number of thousands, so one decimal is always written. */
+function evidenceOf({ events, basis }) {
+  if (typeof events !== "number") return null;
+  return events === 0 ? t("evidence_none") : t("evidence", decimal(events, 1), t(`basis_${basis ?? "none"}`));
 }
 
 function fact(name, value) {

@@ -28,8 +28,9 @@ function writeAddress() {
   history.replaceState(null, "", `?${address}`);
 }
 
-/* Ask, show, and return the answer; null when a newer question overtook it or it failed. */
-async function ask() {
+/* Ask, show, and return the answer; null when a newer question overtook it or it failed.
+   The first `seen` of its items were shown a moment ago: telling so again would count them twice. */
+async function ask({ seen = 0 } = {}) {
   latest?.abort();
   const mine = (latest = new AbortController());
   const box = find(".answer");
@@ -37,7 +38,7 @@ async function ask() {
   try {
     answer = await search(asked, mine.signal);
     show();
-    const shown = answer.items.map((item) => item.product_id);
+    const shown = answer.items.slice(seen).map((item) => item.product_id);
     if (shown.length) window.freshet.impression({ token: answer.ranking.token, items: shown });
     return answer;
   } catch (error) {
@@ -61,7 +62,8 @@ function message(text) {
 }
 
 function show() {
-  find(".count").textContent = t("count", whole(answer.total), asked.q);
+  // `total` counts the candidates that were scored, not every product that could be called a match
+  find(".count").textContent = answer.items.length ? t("count", whole(answer.items.length), whole(answer.total), asked.q) : "";
   message(answer.items.length === 0 ? t("nothing") : answer.corrected_query ? t("corrected", answer.corrected_query) : "");
   renderResults(find(".results"), answer.items, { click, basket, explain });
   renderFacets(find(".facet-groups"), answer.facets, asked.filters, choose);
@@ -99,7 +101,7 @@ async function tell(kind, item) {
     const after = (await ask())?.items.find((other) => other.product_id === item.product_id);
     toast(`${t("seen", seconds)} ${after ? changeOf(item, after) : ""}`);
   } catch (error) {
-    toast(error instanceof Problem || error instanceof TypeError ? t("failed") : t("refused", error.message));
+    toast(error instanceof TypeError ? t("failed") : error instanceof Problem ? error.message : t("refused", error.message));
   }
 }
 
@@ -141,7 +143,11 @@ function start() {
   });
   find("select[name=sort]").value = asked.sort;
   find("select[name=sort]").addEventListener("change", (event) => { asked.sort = event.target.value; writeAddress(); ask(); });
-  find(".more").addEventListener("click", () => { asked.k = Math.min(MOST, asked.k + PAGE); ask(); });
+  find(".more").addEventListener("click", () => {
+    const seen = asked.k;
+    asked.k = Math.min(MOST, asked.k + PAGE);
+    ask({ seen });
+  });
   for (const button of document.querySelectorAll("[data-language]")) {
     button.addEventListener("click", () => speak(button.dataset.language));
   }
