@@ -87,12 +87,14 @@ def _account(request: HttpRequest, response: HttpResponseBase, *, seconds: float
     route = match.route if match else "(none)"
     observe_request(method=request.method or "", route=route, status=response.status_code, seconds=seconds)
     slow, status = seconds >= SLOW_SECONDS, response.status_code
+    # a probe that says "not yet" while everything starts has answered, not failed
+    failed = status >= 500 and not route.startswith("health/")
     if not slow and status < 400:
         return
     principal = getattr(request, "auth", None)
-    write = log.error if status >= 500 else log.warning if slow else log.info
+    write = log.error if failed else log.warning if slow else log.info
     write(
-        "request_failed" if status >= 500 else "request_slow" if slow else "request_refused",
+        "request_failed" if failed else "request_slow" if slow else "request_refused",
         method=request.method,
         route=route,
         status=status,

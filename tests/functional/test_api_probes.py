@@ -43,6 +43,14 @@ def test_not_ready_without_the_cache(uninvited: Api, settings: Any) -> None:
     assert "127.0.0.1" not in answer.content.decode()
 
 
+def test_not_ready_is_an_answer_and_no_failure_in_the_log(
+    uninvited: Api, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CACHE_URL = "redis://127.0.0.1:1/0"
+    uninvited.get("/health/ready")
+    assert "request_failed" not in caplog.text
+
+
 def test_not_ready_without_the_database(uninvited: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> None:
         raise psycopg.OperationalError("password of freshet@10.0.0.1")
