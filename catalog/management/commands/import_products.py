@@ -113,7 +113,7 @@ class Command(BaseCommand):
                     raise CommandError(f"The projections do not move past {reached}; see `manage.py retry_parked`.")
                 if alone or idle > STALLED_SECONDS:
                     if not alone:
-                        bar.write("No worker moves the projections: doing it here.")
+                        bar.write("No worker is running: making the products searchable from here.")
                     alone = True
                     sequence_and_drain(should_stop=lambda: _show(bar, row_id))
                 time.sleep(0.05)
