@@ -71,11 +71,12 @@ def snapshot() -> Iterator[None]:
         yield
         return
     raw = raw_connection()
-    # LOCK takes no snapshot, so what is read begins behind the gate; two statements cannot be prepared as one
-    raw.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK {GATE} IN ACCESS SHARE MODE", prepare=False)
-    try:
+    try:  # around BEGIN as well: a gate closed for longer than `lock_timeout` must not leave the connection aborted
+        # LOCK takes no snapshot, so what is read begins behind the gate; two statements cannot be prepared as one
+        raw.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK {GATE} IN ACCESS SHARE MODE", prepare=False)
         yield
     except BaseException:
-        raw.execute("ROLLBACK")
+        if not raw.closed:
+            raw.execute("ROLLBACK")
         raise
     raw.execute("COMMIT")  # not ROLLBACK, at which psycopg forgets its prepared statements: 3 ms of planning a search

@@ -105,7 +105,8 @@ def oldest_pending_seconds() -> float:
 def age_seconds(*, shop_id: int, position: int) -> float:
     """Age of the oldest accepted event of a shop that an answer made at `position` lacks, 0 when it lacks none.
 
-    Looks at the 1,000 next events and the 1,000 next appends: behind by more, the oldest is among them all the same.
+    Looks at the 1,000 next events and at 1,000 that wait for a position: behind by more, the oldest is among them all
+    the same (of all shops, that is: one shop's may hide behind a thousand of another's).
     """
     sql = """
     SELECT extract(epoch FROM clock_timestamp() - min(e.recorded_at))

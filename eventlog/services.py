@@ -40,8 +40,9 @@ def append(*, shop_id: int, events: Sequence[NewEvent]) -> list[Appended]:
     try:
         return _append(shop_id, events)
     except psycopg.errors.CheckViolation:  # no partition for the row: beat was away for millions of events
-        if wrapper().in_atomic_block or not make_partitions():
+        if wrapper().in_atomic_block:
             raise
+        make_partitions()  # it may make none: of many who find this out at once, the first made them for all
         return _append(shop_id, events)
 
 
@@ -78,7 +79,14 @@ def wake_up() -> None:
 
 def sequence(*, batch: int = 10_000) -> int:
     """Give positions to up to `batch` committed events; return how many, -1 when another session is at it."""
-    return int(scalar("SELECT eventlog_sequence(%s)", [batch]))
+    sql = "SELECT eventlog_sequence(%s)"
+    try:
+        return int(scalar(sql, [batch]))
+    except psycopg.errors.CheckViolation:  # no partition for the positions: beat was away, appends made only their own
+        if wrapper().in_atomic_block:
+            raise
+        make_partitions()
+        return int(scalar(sql, [batch]))
 
 
 def make_partitions() -> int:
@@ -110,8 +118,10 @@ SELECT accepted, row_ids
 
 def _append_facts(shop_id: int, facts: list[tuple[int, NewEvent]]) -> dict[int, Appended]:
     first: dict[UUID, NewEvent] = {}
-    for _, event in facts:
+    answered: dict[UUID, int] = {}  # which of several with one id is the one that counts
+    for i, event in facts:
         first.setdefault(event.event_id, event)
+        answered.setdefault(event.event_id, i)
     stored = _store_fact(shop_id, facts[0][1]) if len(facts) == 1 else _store_facts(shop_id, first)
     if len(stored) == len(facts):  # all are new
         return {i: Appended("accepted", stored[event.event_id]) for i, event in facts}
@@ -120,7 +130,7 @@ def _append_facts(shop_id: int, facts: list[tuple[int, NewEvent]]) -> dict[int, 
     outcomes: dict[int, Appended] = {}
     for i, event in facts:
         key = event.event_id
-        if key in stored and first[key] is event:
+        if key in stored and answered[key] == i:
             outcomes[i] = Appended("accepted", stored[key])
         else:
             outcomes[i] = Appended("duplicate" if known[key] == event.hash() else "event_id_conflict")

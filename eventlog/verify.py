@@ -25,8 +25,9 @@ _CHECKS = {
           FROM (SELECT unnest(event_ids) AS id FROM eventlog_pending) q LEFT JOIN eventlog_event e USING (id)""",
     "the versions of each stream run from 1 without a hole, in log order": """
         SELECT count(*) FROM (
-          SELECT version, row_number() OVER (PARTITION BY shop_id, stream ORDER BY id) AS expected
-            FROM eventlog_event WHERE stream IS NOT NULL) v WHERE version <> expected""",
+          SELECT e.version, row_number() OVER (PARTITION BY e.shop_id, e.stream ORDER BY p.position, e.id) AS expected
+            FROM eventlog_event e LEFT JOIN eventlog_position p ON p.event_id = e.id  -- NULL, what waits, comes last
+           WHERE e.stream IS NOT NULL) v WHERE version <> expected""",
     "every stream head is at its newest version": """
         SELECT count(*) FROM eventlog_stream s
          WHERE s.version <> (SELECT coalesce(max(e.version), 0) FROM eventlog_event e

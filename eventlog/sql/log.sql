@@ -66,9 +66,8 @@ INSERT INTO eventlog_sequencer (last) VALUES (0);
 
 -- 6. consumers: where each stands, when each range became visible, what each could not apply
 CREATE TABLE eventlog_checkpoint (
-  consumer     text   PRIMARY KEY,
-  position     bigint NOT NULL DEFAULT 0,
-  code_version integer NOT NULL DEFAULT 1
+  consumer text   PRIMARY KEY,
+  position bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 CREATE TABLE eventlog_drain (
   consumer      text        NOT NULL,

@@ -46,14 +46,16 @@ END;
 -- Let the known ids grow older by a generation when this one is old enough; returns whether it did. It waits for appends
 -- under way, and those that come wait for it: no two senders of one id can each win in a generation of their own.
 CREATE OR REPLACE FUNCTION eventlog_turn_known_ids(age interval DEFAULT '30 days') RETURNS boolean LANGUAGE plpgsql
-SET lock_timeout = '1s'  -- rather a later call than everybody behind somebody's open transaction
+SET lock_timeout = '500ms'  -- rather a later call than everybody behind somebody's open transaction
 AS $$
 BEGIN
   PERFORM 1 FROM eventlog_sequencer WHERE known_since <= now() - age;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  LOCK TABLE eventlog_known_id_before, eventlog_known_id IN ACCESS EXCLUSIVE MODE;  -- the order in which appends take them
+  -- A single append takes the two in this order, a batch in the other; where it and this wait for each other, this one
+  -- gives way first, its lock_timeout being under PostgreSQL's deadlock_timeout (1 s).
+  LOCK TABLE eventlog_known_id_before, eventlog_known_id IN ACCESS EXCLUSIVE MODE;
   UPDATE eventlog_sequencer SET known_since = now() WHERE known_since <= now() - age;
   IF NOT FOUND THEN  -- another call did it meanwhile
     RETURN false;

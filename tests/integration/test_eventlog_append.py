@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from django.db import transaction
 
-from eventlog.database import query, rows, scalar
+from eventlog import services
+from eventlog.database import GATE, query, rows, scalar, snapshot
 from eventlog.errors import ConcurrentChange
 from eventlog.events import NewEvent
 from eventlog.selectors import Head, heads, partitions_ahead, read, read_stream
 from eventlog.services import append, make_partitions, sequence, turn_known_ids
 from tests.conftest import wake_ups
-from tests.log_cast import SHOP_ID, counted, sequence_all, together
+from tests.log_cast import SHOP_ID, counted, database_url, sequence_all, together
 
 
 def stored() -> int:
@@ -39,6 +43,12 @@ def test_in_a_batch_only_what_is_new_is_accepted_and_answers_keep_the_order_give
     batch = [new, old, counted(3, event_id=again), counted(3, event_id=again), counted(4, event_id=again)]
     assert outcomes(*batch) == ["accepted", "duplicate", "accepted", "duplicate", "event_id_conflict"]
     assert stored() == 3
+
+
+def test_one_event_given_twice_in_a_batch_is_accepted_once(db: None) -> None:
+    event = counted(1)
+    assert outcomes(event, event, counted(2)) == ["accepted", "duplicate", "accepted"]
+    assert stored() == 2
 
 
 def test_one_id_may_be_used_by_two_shops(db: None) -> None:
@@ -162,6 +172,44 @@ def test_an_append_makes_the_partition_that_beat_did_not(real_db: None) -> None:
     assert partitions_ahead() == 1
 
 
+def test_an_append_goes_on_when_another_made_the_partition_meanwhile(
+    real_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query("DROP TABLE eventlog_event_p2")
+    query("ALTER TABLE eventlog_event ALTER COLUMN id RESTART WITH 10000000")
+
+    def made_by_another() -> int:
+        scalar("SELECT eventlog_add_partition('eventlog_event', 2, 5000000)")
+        return make_partitions()
+
+    monkeypatch.setattr(services, "make_partitions", made_by_another)
+    assert outcomes(counted()) == ["accepted"]
+
+
+def test_the_sequencer_makes_the_partition_that_beat_did_not(real_db: None) -> None:
+    append(shop_id=SHOP_ID, events=[counted()])
+    query("DROP TABLE eventlog_position_p2")
+    query("UPDATE eventlog_sequencer SET last = 9999999")
+    assert sequence() == 1
+    assert scalar("SELECT position FROM eventlog_position") == 10_000_000
+
+
+def test_a_snapshot_that_waited_in_vain_for_the_gate_leaves_the_connection_usable(real_db: None) -> None:
+    with psycopg.connect(database_url()) as swapping:
+        swapping.execute(f"LOCK {GATE} IN ACCESS EXCLUSIVE MODE")
+        query("SET lock_timeout = '50ms'")
+        try:
+            with pytest.raises(psycopg.errors.LockNotAvailable), snapshot():
+                pass
+            assert scalar("SELECT 7") == 7
+        finally:
+            query("ROLLBACK")
+            query("RESET lock_timeout")
+        swapping.rollback()
+    with snapshot():
+        assert scalar("SELECT 7") == 7
+
+
 def test_known_ids_are_known_for_two_generations(real_db: None) -> None:
     old = counted(1)
     append(shop_id=SHOP_ID, events=[old])
@@ -192,8 +240,6 @@ def turn_now() -> bool:
 
 
 def test_a_turn_gives_way_to_an_append_under_way(real_db: None) -> None:
-    import threading
-
     appended, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -211,3 +257,22 @@ def test_a_turn_gives_way_to_an_append_under_way(real_db: None) -> None:
 
     assert together(hold, turn) == [None, False]
     assert turn_now() is True
+
+
+def test_a_turn_gives_way_to_a_batch_that_took_the_tables_in_the_other_order(real_db: None) -> None:
+    held, waits = threading.Event(), "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+    def batch() -> None:
+        with transaction.atomic():
+            query("LOCK eventlog_known_id IN ROW EXCLUSIVE MODE")
+            held.set()
+            deadline = time.monotonic() + 10
+            while not scalar(waits) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            query("LOCK eventlog_known_id_before IN ACCESS SHARE MODE")
+
+    def turn() -> bool:
+        held.wait(30)
+        return turn_now()
+
+    assert together(batch, turn) == [None, False]

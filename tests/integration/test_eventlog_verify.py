@@ -22,6 +22,9 @@ DAMAGE = {
     "INSERT INTO eventlog_pending SELECT 78, event_ids FROM eventlog_pending": "what waits is an event, and waits once",
     "UPDATE eventlog_event SET version = 5 WHERE version = 2": "the versions of each stream run from 1",
     "UPDATE eventlog_event SET version = 3 - version WHERE stream = 'tests/mug'": "the versions of each stream run from 1",
+    # the two events of the stream have changed places in the log
+    "UPDATE eventlog_position p SET event_id = (SELECT event_id FROM eventlog_position WHERE position = 7 - p.position)"
+    " WHERE position > 2": "the versions of each stream run from 1",
     "UPDATE eventlog_stream SET version = 9": "every stream head is at its newest version",
     "DELETE FROM eventlog_stream": "every stream has a head",
     "INSERT INTO eventlog_checkpoint VALUES ('weights', 99)": "no consumer is ahead of the log",
