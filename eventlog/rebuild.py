@@ -9,7 +9,7 @@ import psycopg
 from django.db import transaction
 
 from eventlog.consume import with_retries
-from eventlog.database import GATE, query, raw_connection, rows
+from eventlog.database import GATE, query, raw_connection, rows, scalar
 from eventlog.errors import FreshetError
 from eventlog.events import EventParked, ParkedEventRetried
 from eventlog.projection import Projection, projections
@@ -27,28 +27,48 @@ class UnknownProjection(FreshetError):
     status = 404
 
 
+class RebuildRunning(FreshetError):
+    """This projection is being rebuilt by another process already."""
+
+    code = "rebuild_running"
+    status = 409
+
+
+class ParkedMeanwhile(FreshetError):
+    """The live projection parked an event that the rebuild had applied already: rebuild again."""
+
+    code = "parked_meanwhile"
+    status = 409
+
+
 def rebuild(name: str, *, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
     """Rebuild a projection's tables from position 0 and swap them in; return the position they stand at.
 
     The live tables serve until the swap, a moment in which the projection's checkpoint is locked.
-    Raises UnknownProjection.
+    Raises UnknownProjection, RebuildRunning, ParkedMeanwhile.
     """
     projection = projections().get(name)
     if projection is None:
         raise UnknownProjection(f"{name!r} is not one of {', '.join(projections())}.", field="name")
     schema = f"rebuild_{name}"
+    # a second one would drop the first one's tables, whose rows would then go into the live ones
+    if not scalar("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [schema]):
+        raise RebuildRunning(f"Another process rebuilds {name} at this moment.", field="name")
+    try:
+        return _rebuild(projection, schema, progress)
+    finally:
+        _run(f'SET search_path = public; DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+        scalar("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [schema])
+
+
+def _rebuild(projection: Projection, schema: str, progress: Callable[[int, int], None]) -> int:
     _run(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE; CREATE SCHEMA "{schema}"')
     for table in projection.tables:
         _run(f'CREATE TABLE "{schema}".{table} (LIKE public.{table} INCLUDING ALL)')
-    skip = _parked_positions(name)
-    try:
-        _run(f'SET search_path = "{schema}", public')
-        position = _replay(projection, skip, after=0, progress=progress)
-        position = _catch_up_and_swap(projection, schema, skip, after=position, progress=progress)
-    finally:
-        _run("SET search_path = public")
-    _run(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
-    return position
+    skip = _parked_positions(projection.name)
+    _run(f'SET search_path = "{schema}", public')
+    position = _replay(projection, skip, after=0, progress=progress)
+    return _catch_up_and_swap(projection, schema, skip, after=position, progress=progress)
 
 
 def _catch_up_and_swap(
@@ -57,9 +77,11 @@ def _catch_up_and_swap(
     for attempt in range(1, SWAPS + 1):
         try:
             with transaction.atomic():
-                query("SELECT position FROM eventlog_checkpoint WHERE consumer = %s FOR UPDATE", [projection.name])
-                skip = skip | _parked_positions(projection.name)
-                position = _replay(projection, skip, after=after, progress=progress)
+                _lock_checkpoint(projection.name)
+                parked = _parked_positions(projection.name)
+                if any(position <= after for position in parked - skip):
+                    raise ParkedMeanwhile
+                position = _replay(projection, parked, after=after, progress=progress)
                 _close_gate(projection)
                 _swap(projection, schema, position)
                 return position
@@ -68,6 +90,12 @@ def _catch_up_and_swap(
                 raise
             sleep(0.4)
     raise AssertionError("every attempt returns or raises")
+
+
+def _lock_checkpoint(consumer: str) -> None:
+    """Keep the drain from it until the swap; made when the projection is so new that it was never drained."""
+    query("INSERT INTO eventlog_checkpoint (consumer) VALUES (%s) ON CONFLICT DO NOTHING", [consumer])
+    query("SELECT position FROM eventlog_checkpoint WHERE consumer = %s FOR UPDATE", [consumer])
 
 
 def _close_gate(projection: Projection) -> None:
@@ -91,9 +119,13 @@ def _replay(projection: Projection, skip: set[int], *, after: int, progress: Cal
 
 
 def _parked_positions(consumer: str) -> set[int]:
-    """Positions that live skipped: each parked event, and each retry that failed again."""
-    parked = read_types(types={EventParked.type}, to=last_position())
-    return {event.data["parked_position"] for event in parked if event.data["consumer"] == consumer}
+    """Positions that live skipped: each parked event, and each retry that failed again.
+
+    From the log, and from the table what was parked a moment ago, whose event still waits for its own position.
+    """
+    events = read_types(types={EventParked.type}, to=last_position())
+    parked = {event.data["parked_position"] for event in events if event.data["consumer"] == consumer}
+    return parked.union(*rows("SELECT position FROM eventlog_parked WHERE consumer = %s", [consumer]))
 
 
 def _swap(projection: Projection, schema: str, position: int) -> None:

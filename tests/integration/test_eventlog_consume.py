@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 from structlog.testing import capture_logs
 
 from eventlog import consume, selectors, window
@@ -16,10 +17,10 @@ from eventlog.database import query, rows, scalar
 from eventlog.errors import LogDamaged, LostClaim
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection, projections
-from eventlog.rebuild import rebuild
+from eventlog.rebuild import ParkedMeanwhile, RebuildRunning, rebuild
 from eventlog.selectors import age_seconds, lags, oldest_pending_seconds, parked, pending_count
 from eventlog.services import append, forget_drains
-from tests.log_cast import SHOP_ID, Counted, Ledger, count, counted, ledger_rows, sequence_all
+from tests.log_cast import SHOP_ID, Counted, Ledger, count, counted, database_url, ledger_rows, sequence_all
 
 
 def values() -> list[int]:
@@ -145,6 +146,64 @@ def test_rebuilt_equals_live_with_parked_retried_and_twice_parked_events(real_db
     count(10)
     sequence_and_drain()
     assert values()[-1] == 10
+
+
+def test_a_projection_that_was_never_drained_can_be_rebuilt(real_db: None, only_ledger: Ledger) -> None:
+    count(1, 2)
+    assert rebuild("tests_ledger") == 2
+    count(3)
+    drain_often()
+    assert values() == [1, 2, 3]
+    assert parked() == []
+
+
+def test_an_event_that_was_parked_a_moment_ago_stays_out_of_a_rebuild(real_db: None, only_ledger: Ledger) -> None:
+    only_ledger.poison.add(2)
+    count(1, 2)
+    for _ in range(3):
+        drain(only_ledger)  # EventParked waits for its position
+    only_ledger.poison.clear()
+    rebuild("tests_ledger")
+    assert values() == [1]
+
+
+def test_a_rebuild_that_applied_what_live_parks_meanwhile_is_not_swapped_in(
+    real_db: None, only_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count(1, 2)
+
+    def park(done: int, total: int) -> None:
+        query("INSERT INTO eventlog_parked (consumer, position, error) VALUES ('tests_ledger', 2, 'choked')")
+
+    with pytest.raises(ParkedMeanwhile):
+        rebuild("tests_ledger", progress=park)
+    assert values() == []
+    assert scalar("SELECT to_regnamespace('rebuild_tests_ledger')") is None
+
+
+def test_a_second_rebuild_of_the_same_projection_is_refused(real_db: None, only_ledger: Ledger) -> None:
+    count(1)
+    with psycopg.connect(database_url()) as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended('rebuild_tests_ledger', 0))")
+        with pytest.raises(RebuildRunning, match="tests_ledger"):
+            rebuild("tests_ledger")
+    assert values() == []
+
+
+def test_the_command_lists_what_is_parked_retries_it_and_says_when_there_is_nothing(
+    db: None, only_ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_ledger.poison.add(2)
+    count(1, 2)
+    drain_often()
+    call_command("retry_parked")
+    assert "tests_ledger 2 parked" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="tests_ledger has parked nothing at position 1"):
+        call_command("retry_parked", "tests_ledger", "1")
+    only_ledger.poison.clear()
+    call_command("retry_parked", "tests_ledger", "2")
+    drain_often()
+    assert values() == [1, 2]
 
 
 def test_an_event_beyond_a_limit_of_postgresql_is_parked_and_the_others_go_on(
