@@ -28,11 +28,13 @@ class BackupFailed(FreshetError):
 def backup_make(file: Path) -> int:
     """Write the whole database to a file (PostgreSQL's custom format); return its size in bytes. Raises BackupFailed.
 
-    It is one snapshot: writers go on meanwhile. The file appears when it is complete.
+    It is one snapshot: writers go on meanwhile. The file appears when it is complete, and only its owner may read it:
+    it holds shoppers' keys. What a rebuild is at work on is left out; a restore would stumble over its schema.
     """
     draft = file.with_name(f"{file.name}.part")
     try:
-        _run("pg_dump", "--format=custom", f"--file={draft}", _database())
+        _make_private(draft)
+        _run("pg_dump", "--format=custom", "--exclude-schema=rebuild_*", f"--file={draft}", _database())
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
@@ -51,6 +53,14 @@ def backup_restore(file: Path) -> None:
             "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--single-transaction", f"--dbname={_database()}",
             "--command=DROP SCHEMA public CASCADE; CREATE SCHEMA public", f"--file={script}",
         )  # fmt: skip
+
+
+def _make_private(draft: Path) -> None:
+    draft.unlink(missing_ok=True)  # of a backup that was killed
+    try:
+        draft.touch(mode=0o600)
+    except OSError as error:
+        raise BackupFailed(f"{draft} cannot be written: {error.strerror}") from error
 
 
 def _run(program: str, *arguments: str) -> None:

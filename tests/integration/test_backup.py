@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from eventlog.database import scalar
+from eventlog.database import query, scalar
 from eventlog.verify import verify
 from tests.cast import PRODUCTS, Clock, SmallShop
 from workers.backups import BackupFailed, backup_make, backup_restore
@@ -40,3 +40,24 @@ def test_a_broken_file_changes_nothing(saved: Path) -> None:
         backup_restore(saved)
 
     assert scalar("SELECT count(*) FROM catalog_product") == len(PRODUCTS)
+
+
+def test_only_its_owner_may_read_a_backup(saved: Path) -> None:
+    assert saved.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_made_during_a_rebuild_can_be_restored(real_db: None, tmp_path: Path) -> None:
+    query("CREATE SCHEMA rebuild_postings")
+    try:
+        query("CREATE TABLE rebuild_postings.ranking_posting (LIKE public.ranking_posting INCLUDING ALL)")
+        backup_make(tmp_path / "shop.dump")
+        connection.close()
+        backup_restore(tmp_path / "shop.dump")
+    finally:
+        query("DROP SCHEMA rebuild_postings CASCADE")
+    assert not [finding for finding in verify() if finding.broken]
+
+
+def test_a_backup_to_where_nobody_can_write_says_so(real_db: None, tmp_path: Path) -> None:
+    with pytest.raises(BackupFailed, match="cannot be written"):
+        backup_make(tmp_path / "missing" / "shop.dump")
