@@ -69,9 +69,13 @@ class LogEcho:
             self._read[name] = 0
         if _size(path) == self._read[name]:
             return []
-        with path.open("rb") as file:
-            file.seek(self._read[name])
-            whole, newline, _ = file.read().rpartition(b"\n")
+        try:
+            with path.open("rb") as file:
+                file.seek(self._read[name])
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:  # rotated this moment; an error here would end all of Freshet
+            self._read[name] = 0
+            return []
         self._read[name] += len(whole) + len(newline)
         return [line for line in whole.decode(errors="replace").splitlines() if line.strip()]
 
@@ -99,4 +103,7 @@ def worth_a_look(line: str, *, log: str) -> str | None:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
