@@ -21,15 +21,19 @@ app.conf.update(
     task_default_queue="projections",
     task_routes={
         "workers.tasks.drain": {"queue": "projections"},
+        # short, and not to wait behind a catalogue that is being embedded for an hour
+        "workers.tasks.make_partitions": {"queue": "projections"},
+        "workers.tasks.tick_clock": {"queue": "projections"},
         "workers.tasks.embed": {"queue": "embedding"},
         "workers.tasks.train": {"queue": "training"},
         "workers.tasks.*": {"queue": "insights"},
     },
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"socket_keepalive": True},
+    # no retries in an append's thread, where they took 6 s; workers and beat have retries of their own
+    broker_transport_options={"socket_keepalive": True, "socket_connect_timeout": 2.0, "max_retries": 0},
     worker_hijack_root_logger=False,
     timezone="UTC",
-    # `expires`: a beat that nobody took is dropped, so that they cannot pile up behind a worker that was away
+    # `expires`: a worker that was away or busy drops unread what the beat sent meanwhile, so that it cannot pile up as work
     beat_schedule={
         "drain": {"task": "workers.tasks.drain", "schedule": 1.0, "options": {"expires": 1}},
         "embed": {"task": "workers.tasks.embed", "schedule": 1.0, "options": {"expires": 1}},

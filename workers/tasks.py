@@ -12,7 +12,7 @@ from eventlog.services import make_partitions as log_make_partitions
 from feedback.services import clock_tick
 from ranking.services import lexical_statistics_publish
 from workers.celery import app
-from workers.wake_up import KEY, LINGER_SECONDS, broker_client
+from workers.wake_up import LINGER_SECONDS, forget_wake_up
 
 DRAIN_SECONDS = 10.0
 
@@ -23,7 +23,7 @@ def drain() -> int:
 
     Under a load that never pauses it makes way for itself, so that the worker can be stopped in between.
     """
-    broker_client().delete(KEY)
+    forget_wake_up()
     until = monotonic() + DRAIN_SECONDS
     sequenced = sequence_and_drain(should_stop=lambda: monotonic() > until, linger_seconds=LINGER_SECONDS)
     if monotonic() > until:

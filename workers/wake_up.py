@@ -19,6 +19,8 @@ _DEBOUNCE_MS = 1000  # at most so late, should the message be lost with the key 
 # between is seen all the same, because a drain that begins after the question looks again LINGER_SECONDS after its last find.
 _ASK_AGAIN_SECONDS = 0.005
 LINGER_SECONDS = 0.010
+# a server that does not answer holds up one append a second, not each; the beat drains meanwhile
+_PAUSE_AFTER_FAILURE_SECONDS = 1.0
 
 _asked_at = float("-inf")
 
@@ -43,4 +45,16 @@ def wake_up() -> None:
         if broker_client().set(KEY, b"1", nx=True, px=_DEBOUNCE_MS):
             app.send_task("workers.tasks.drain", retry=False, expires=10)
     except (redis.RedisError, OperationalError) as error:
+        _asked_at = time.monotonic() + _PAUSE_AFTER_FAILURE_SECONDS
         log.warning("wake_up_failed", error=repr(error))
+
+
+def forget_wake_up() -> None:
+    """Take the key away, so that an append after this sends a wake-up of its own.
+
+    Without the server that holds it there is none to wait out: the beat's drain must go on all the same.
+    """
+    try:
+        broker_client().delete(KEY)
+    except redis.RedisError as error:
+        log.warning("forget_wake_up_failed", error=repr(error))
