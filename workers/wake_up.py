@@ -34,7 +34,8 @@ def broker_client() -> redis.Redis:
 def wake_up() -> None:
     """Ask the projections worker to drain, unless somebody just did.
 
-    Never raises for a broker that is away: the event is committed, and the beat drains within a second of its return.
+    Never raises for a broker that is away: the event is committed, and the beat drains when the worker has it again
+    (Celery looks for it each 2 s at first, each 30 s after minutes).
     """
     global _asked_at
     now = time.monotonic()
