@@ -15,7 +15,7 @@ from django.core.signing import BadSignature, Signer
 from eventlog.errors import FreshetError
 
 LAYOUT = 1  # first number of what is signed; another layout of the fields gets another number
-LONGEST = 8_000  # characters; 100 items, 20 neighbours and a query of 1,000 characters stay far below
+LONGEST = 32_000  # characters; 1,000 Chinese characters and their terms take most of it, 20 items a fiftieth
 
 
 class BadToken(FreshetError):

@@ -80,7 +80,7 @@ class WeightsApi(APIView):
     def get(self, request: Request) -> Response:
         params = request.query_params
         check_names(params, frozenset({"product_id", "query"}))
-        query = query_text(params["query"]) if "query" in params else None
+        query = query_text(params["query"], field="query") if "query" in params else None
         product_id = params.get("product_id", "")
         now = timezone.now().timestamp()
         return Response(weights_answer(shop_id=_key(request).shop_id, product_id=product_id, query=query, now=now))

@@ -21,10 +21,10 @@ from django.conf import settings
 from django.db import transaction
 from numpy.typing import NDArray
 
-from eventlog.consume import drain
 from eventlog.database import copy_rows, query, rows, scalar
 from eventlog.events import NewEvent
-from eventlog.services import append, sequence
+from eventlog.services import append
+from ranking.draining import drain_through
 from ranking.encoders import Encoder, encoder_load, product_text
 from ranking.events import DescriptionEmbedded
 from ranking.projections.vectors import embedding_table, vectors
@@ -86,14 +86,16 @@ def embed_waiting(
         found = rows(_WAITING, [model.major, model.shop_id, batch])
         if not found:
             break
-        embed_batch(model, [Waiting(row[0], row[1], row[2], orjson.loads(row[3])) for row in found], now=now)
-        done += len(found)
-        progress(len(found))
+        new = embed_batch(model, [Waiting(row[0], row[1], row[2], orjson.loads(row[3])) for row in found], now=now)
+        if not new:
+            break  # recorded already, and not applied: parked, or behind a projection that lags. Looking again is no use
+        done += new
+        progress(new)
     return done
 
 
-def embed_batch(model: ModelVersion, waiting: Sequence[Waiting], *, now: datetime) -> None:
-    """Encode descriptions, store their vectors and record them."""
+def embed_batch(model: ModelVersion, waiting: Sequence[Waiting], *, now: datetime) -> int:
+    """Encode descriptions, store their vectors and record them; return how many were not recorded before."""
     encoder = product_encoder(model.config.get("encoder_name"))
     texts = [product_text(each.content) for each in waiting]
     hashes = [blake2b(f"{model.encoder}\0{text}".encode(), digest_size=16).digest() for text in texts]
@@ -105,9 +107,11 @@ def embed_batch(model: ModelVersion, waiting: Sequence[Waiting], *, now: datetim
     events = [_event(model, each, hash_, now) for each, hash_ in zip(waiting, hashes, strict=True)]
     with transaction.atomic():
         _store(dict(zip(fresh, encoded, strict=True)))
-        append(shop_id=model.shop_id, events=events)
-    while sequence() > 0 or drain(vectors) > 0:  # so that the next look at the work list knows these are done
-        pass
+        appended = append(shop_id=model.shop_id, events=events)
+    new = [each.id for each in appended if each.id is not None]
+    if new:
+        drain_through(vectors, row_id=max(new))  # so that the next look at the work list knows these are done
+    return len(new)
 
 
 def _event(model: ModelVersion, each: Waiting, hash_: bytes, now: datetime) -> NewEvent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -66,12 +65,12 @@ def search_read(params: QueryDict, *, shop_id: int, now: datetime) -> SearchRequ
     )
 
 
-def query_text(text: str | None) -> str:
-    """A query as it is searched for: white space collapsed."""
+def query_text(text: str | None, *, field: str = "q") -> str:
+    """A query as it is searched for: white space collapsed. Raises QueryEmpty, QueryTooLong, which name the field."""
     if text is None or not (bare := " ".join(text.replace("\0", " ").split())):
-        raise QueryEmpty(field="q")
+        raise QueryEmpty(f"{field} is empty: say what the shopper typed.", field=field)
     if len(text) > LONGEST_QUERY:
-        raise QueryTooLong(f"q has {len(text)} characters; {LONGEST_QUERY} are allowed.", field="q")
+        raise QueryTooLong(f"{field} has {len(text)} characters; {LONGEST_QUERY} are allowed.", field=field)
     return bare.encode("utf-8", "replace").decode()
 
 
@@ -89,18 +88,6 @@ def integer(params: QueryDict, name: str, *, default: int, least: int, most: int
     if not least <= number <= most:
         raise BadParameter(f"{name} is a whole number from {least} to {most}, not {text[:50]!r}.", field=name)
     return number
-
-
-def number(params: QueryDict, name: str, *, default: float, least: float, most: float) -> float:
-    """A number within bounds."""
-    text = params.get(name, str(default))
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        raise BadParameter(f"{name} is a number from {least:g} to {most:g}, not {text[:50]!r}.", field=name)
-    return value
 
 
 def _facets(text: str) -> Sequence[Facet]:

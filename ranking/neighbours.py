@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from eventlog.database import query, rows
 from eventlog.events import NewEvent, consumer_event_id
 from eventlog.services import append
+from ranking.draining import drain_through
 from ranking.events import ContextRelated
+from ranking.projections.contexts import contexts
 from ranking.retrieval import vector_text
 from ranking.towers import Model, query_vectors
+from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.near import UNRELATED_QUERIES, unrelated_cosine
 from ranking.weights.options import DEFAULTS, WeightOptions
 
@@ -35,7 +38,7 @@ SELECT id, max(similarity)::double precision FROM (
  GROUP BY id HAVING max(similarity) >= %(least)s ORDER BY 2 DESC, 1 LIMIT %(most)s"""
 
 _REWARDS = f"""
-SELECT id, reward * power(2.0, -least(greatest(%s - at, 0) / {DEFAULTS.context_half_life_seconds}, 1000))
+SELECT id, reward * power(2.0, -least(greatest(%s - at, 0) / {DEFAULTS.context_half_life_seconds}, {MOST_HALF_LIVES}))
   FROM ranking_context WHERE id = ANY(%s::bigint[])"""
 
 
@@ -67,16 +70,18 @@ def neighbours_find(
     if not found:
         return []
     rewards: dict[int, float] = dict(rows(_REWARDS, [now, [id_ for id_, _ in found]]))
-    return [(id_, similarity, rewards[id_]) for id_, similarity in found]
+    # a vector may outlive its context: vectors lie beside the log, contexts are rebuilt from it
+    return [(id_, similarity, rewards[id_]) for id_, similarity in found if id_ in rewards]
 
 
 def contexts_relate(*, shop_id: int, model: Model, now: datetime, most: int = 64) -> int:
-    """Find the neighbours of contexts that got their first feedback, and record them. Returns how many contexts."""
+    """Find the neighbours of contexts that got their first feedback, and record them. Returns how many were not recorded before."""
     waiting = rows(
         """SELECT c.id, c.key FROM ranking_context c LEFT JOIN ranking_relatedcontext r ON r.context_id = c.id
             WHERE c.shop_id = %s AND c.kind = 'query' AND r.context_id IS NULL ORDER BY c.id LIMIT %s""",
         [shop_id, most],
     )
+    new: list[int] = []
     for context_id, key in waiting:
         vector = query_vectors.get(model, key, frozen=True)
         with transaction.atomic():
@@ -88,8 +93,12 @@ def contexts_relate(*, shop_id: int, model: Model, now: datetime, most: int = 64
             found = _find(shop_id, key, vector, model.frozen, context_id, DEFAULTS)
             event = ContextRelated(context_id=context_id, encoder=model.frozen.fingerprint, neighbours=found)
             identity = consumer_event_id(consumer=f"contexts/{model.frozen.fingerprint}", position=context_id)
-            append(shop_id=shop_id, events=[NewEvent(event=event, event_id=identity, occurred_at=now)])
-    return len(waiting)
+            (appended,) = append(shop_id=shop_id, events=[NewEvent(event=event, event_id=identity, occurred_at=now)])
+        if appended.id is not None:
+            new.append(appended.id)
+    if new:
+        drain_through(contexts, row_id=new[-1])  # so that the next look knows these are done
+    return len(new)
 
 
 def _find(

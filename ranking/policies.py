@@ -8,7 +8,6 @@ from eventlog.consume import drain
 from eventlog.services import sequence
 from ranking.embedding import embed_waiting, index_vectors, product_encoder
 from ranking.neighbours import contexts_relate
-from ranking.projections.contexts import contexts
 from ranking.projections.models import models
 from ranking.registry import ModelVersion, model_serving
 from ranking.services import model_ensure_first
@@ -21,19 +20,13 @@ def shop_embed(*, shop_id: int, now: datetime) -> int:
     product_encoder(model.config.get("encoder_name"))  # loaded before a revised description waits for it
     done = 0
     while True:
-        moved = embed_waiting(model=model, now=now, most_batches=4) + _relate(shop_id, now)
+        moved = embed_waiting(model=model, now=now, most_batches=4)
+        moved += contexts_relate(shop_id=shop_id, model=serving.model(shop_id), now=now)
         done += moved
         if not moved:
             break
     index_vectors(shop_id=shop_id, major=model.major)
     return done
-
-
-def _relate(shop_id: int, now: datetime) -> int:
-    related = contexts_relate(shop_id=shop_id, model=serving.model(shop_id), now=now)
-    while related and (sequence() > 0 or drain(contexts) > 0):  # so that the next look knows these are done
-        pass
-    return related
 
 
 def _model(shop_id: int, now: datetime) -> ModelVersion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from cachetools import TTLCache, cached
 
@@ -43,7 +44,7 @@ def query_read(*, shop_id: int, text: str) -> QueryText:
     return QueryText(tuple(query_terms(text, languages=shop_languages(shop_id))))
 
 
-@cached(TTLCache(maxsize=1000, ttl=_LANGUAGES_SECONDS))
+@cached(TTLCache(maxsize=1000, ttl=_LANGUAGES_SECONDS), lock=Lock())  # the cache alone is not safe between threads
 def shop_languages(shop_id: int) -> tuple[str | None, ...]:
     """Languages of a shop's descriptions, as its index has met them."""
     found = rows("SELECT languages FROM ranking_lexicon WHERE shop_id = %s", [shop_id])
@@ -68,7 +69,8 @@ def query_correct(*, shop_id: int, text: str, query: QueryText, documents: Seque
     )
     if not nearest:
         return query
-    groups = tuple((nearest[n],) if n in nearest else group for n, group in enumerate(query.groups))
+    read = ((nearest[n],) if n in nearest else group for n, group in enumerate(query.groups))
+    groups = tuple(dict.fromkeys(read))  # as `query_terms` has it: "mug mugg" asks for one thing
     return QueryText(groups, corrected_text(shop_id, text, {query.groups[n][0]: term for n, term in nearest.items()}))
 
 
@@ -76,7 +78,7 @@ def corrected_text(shop_id: int, text: str, replaced: dict[str, str]) -> str:
     """Write the query with each misspelt word replaced by the shortest word of a title that has the term."""
     words = []
     for word in text.split():
-        stems = {stem for variants in query_terms(word, languages=shop_languages(shop_id)) for stem in variants}
+        stems = [stem for variants in query_terms(word, languages=shop_languages(shop_id)) for stem in variants]
         term = next((replaced[stem] for stem in stems if stem in replaced), None)
         words.append(_written(shop_id, term) if term else word)
     return " ".join(words)

@@ -20,12 +20,14 @@ from eventlog.database import query
 from ranking.filters import Filter
 from ranking.lexical import K1, B
 from ranking.projections.vectors import embedding_table
+from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.options import DEFAULTS, WeightOptions
 
 EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the HNSW index is asked
 DENSE, LEXICAL, LEARNED, POPULAR, FRESH = 200, 200, 100, 50, 20
 WHOLE = DENSE + LEXICAL + LEARNED + POPULAR + FRESH  # so few products are all candidates: the union may hold as many
 READ = 4000  # postings that are read in full to find lexical candidates
+MEAN_LENGTH = 20.0  # of a document, while no publication has counted any
 SEARCH_CONSUMERS = ("products", "postings", "weights", "vectors", "contexts", "models")
 
 
@@ -56,6 +58,8 @@ _DOCUMENTS = """CASE WHEN t.documents > 0 THEN t.published_documents ELSE -1 - c
                FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS q (term, n)
                LEFT JOIN ranking_term t ON t.shop_id = %(shop)s AND t.term = q.term ORDER BY q.n"""
 
+_LEFT_OF_NEIGHBOUR = f"power(2.0, -least(greatest(%(now)s - o.at, 0) / %(context_half_life)s, {MOST_HALF_LIVES}))"
+
 _SNAPSHOT = f"""
 WITH seen AS (
   SELECT coalesce(jsonb_object_agg(consumer, position), '{{}}') AS positions,
@@ -74,7 +78,7 @@ WITH seen AS (
 )
 SELECT s.last, seen.positions,
        coalesce((SELECT extract(epoch FROM clock_timestamp() - min(recorded_at)) FROM waiting), 0)::double precision,
-       coalesce(l.documents, 0), coalesce(p.documents, 0), coalesce(p.mean_length, 20),
+       coalesce(l.documents, 0), coalesce(p.documents, 0), coalesce(nullif(p.mean_length, 0), {MEAN_LENGTH}),
        ARRAY(SELECT {_DOCUMENTS}),
        (SELECT ARRAY[w.reward, w.exposure, w.at, w.breadth, w.breadth_at]
           FROM ranking_shopweight w WHERE w.shop_id = %(shop)s),
@@ -82,7 +86,7 @@ SELECT s.last, seen.positions,
        (SELECT exists FROM context),
        (SELECT jsonb_agg(jsonb_build_array(n.neighbour_id, n.similarity, n.reward))
           FROM (SELECT n.neighbour_id, n.similarity,
-                       o.reward * power(2.0, -least(greatest(%(now)s - o.at, 0) / %(context_half_life)s, 1000)) AS reward
+                       o.reward * {_LEFT_OF_NEIGHBOUR} AS reward
                   FROM context c JOIN ranking_contextneighbour n ON n.context_id = c.id
                   JOIN ranking_context o ON o.id = n.neighbour_id
                  ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),
@@ -259,10 +263,10 @@ def candidates_read(
 
 
 def essential_terms(documents: Sequence[int]) -> list[bool]:
-    """Which terms find candidates: the rarest, until they have READ postings together; at least one."""
+    """Which terms find candidates: the rarest, until they have READ postings together; at least one that products have."""
     chosen, postings = set[int](), 0
     for n in sorted(range(len(documents)), key=documents.__getitem__):
-        if not chosen or postings + documents[n] <= READ:
+        if not postings or postings + documents[n] <= READ:
             chosen.add(n)
             postings += max(documents[n], 0)
     return [n in chosen for n in range(len(documents))]
@@ -274,7 +278,7 @@ def vector_text(vector: NDArray[np.float32]) -> str:
 
 def _left(sums: str, half_life: str, at: str = "at") -> str:
     """Share of a decayed sum that is left at the time of the search."""
-    return f"power(2.0, -least(greatest(%(now)s - {sums}.{at}, 0) / %({half_life})s, 1000))"
+    return f"power(2.0, -least(greatest(%(now)s - {sums}.{at}, 0) / %({half_life})s, {MOST_HALF_LIVES}))"
 
 
 def candidates_sql(*, table: str | None, conditions: str, whole: bool, exact: bool, probe: bool) -> str:

@@ -2,13 +2,14 @@
 
 Retrieval is not repeated (an HNSW index built anew finds other neighbours). Feedback is read from its insert-only facts,
 descriptions and vectors by their versions, statistics from their publications; what only retrieval knew, the normalisers
-over all candidates, is in the token.
+over all candidates, is in the token, and so is the order: ties by product_id, and no difference of 1e-9 turns two round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,28 @@ from numpy.typing import NDArray
 
 from catalog.events import OfferChanged, offer_stream
 from eventlog.database import rows
+from eventlog.errors import FreshetError
 from feedback.ranking_token import RankingToken, token_read
 from ranking.lexical import document_terms, idf, saturate
-from ranking.projections.weights import BREADTH_REWARD
+from ranking.projections.weights import BREADTH_REWARD, RANKS
 from ranking.query_text import QueryText
+from ranking.retrieval import MEAN_LENGTH
 from ranking.scoring import Scores, score
 from ranking.serving import explanation
 from ranking.towers import Model, model_at, query_vectors
+from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.evidence import Evidence, ShopEvidence
 from ranking.weights.options import DEFAULTS
 
 Floats = NDArray[np.float64]
+WAIT_SECONDS = 2.0
+
+
+class AnswerNotReady(FreshetError):
+    """What this answer was made from is not all in the history yet: ask again in a moment."""
+
+    code = "not_ready"
+    status = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +54,13 @@ class OldItem:
 
 
 def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
-    """Make the answer of a token again: the same items, order and scores (to 1e-4). It may take a while. Raises BadToken."""
+    """Make the answer of a token again: the same items, order and scores (to 1e-4). It may take a while.
+
+    Raises BadToken, AnswerNotReady.
+    """
     read = token_read(token, shop_id)
     model = model_at(shop_id, read.model)
+    _await_history(read)
     items = _items(read)
     idfs = _idfs(read)
     evidence = _evidence(read, items)
@@ -75,9 +91,6 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
 
 def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
     offers = _offers(read, items)
-    order = range(len(items))
-    if read.sort == "relevance":
-        order = sorted(order, key=lambda i: (-scores.score[i], items[i].product_id))  # type: ignore[assignment]
     return [
         {
             "product_id": items[i].product_id,
@@ -96,8 +109,20 @@ def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evid
             "vector_version": items[i].vector_version or None,
             "explanation": explanation(scores, evidence, i),
         }
-        for rank, i in enumerate(order, start=read.offset + 1)
+        for i, rank in enumerate(range(read.offset + 1, read.offset + 1 + len(items)))
     ]
+
+
+def _await_history(read: RankingToken) -> None:
+    """Wait until the history holds all that the answer was made from: it is drained after what searches read."""
+    wanted = read.positions.get("weights", 0)
+    deadline = monotonic() + WAIT_SECONDS
+    while (
+        not rows("SELECT 1 FROM eventlog_checkpoint WHERE consumer = 'facts' AND position >= %s", [wanted]) and wanted
+    ):
+        if monotonic() > deadline:
+            raise AnswerNotReady
+        sleep(0.02)
 
 
 # the newest offer of each product by then
@@ -127,6 +152,8 @@ def _items(read: RankingToken) -> list[OldItem]:
             [[id_ for id_, _ in read.items], [version for _, version in read.items], read.shop_id],
         )
     }
+    if len(found) < len(dict(read.items)):
+        raise AnswerNotReady  # a description version that was indexed before the catalogue had it
     return [
         OldItem(id_, found[id_][0], version, int(read.scalars.get(f"v{id_}", version)), found[id_][2])
         for id_, version in read.items
@@ -155,12 +182,12 @@ SELECT coalesce((SELECT t.documents FROM ranking_termpublication t
 _PUBLICATION = """
 SELECT documents, mean_length FROM ranking_publication
  WHERE shop_id = %s AND position <= %s ORDER BY position DESC LIMIT 1"""
-UNPUBLISHED = (0, 20.0)  # documents and mean length before the first publication; snapshot_read says the same
 
 
 def _publication(read: RankingToken) -> tuple[int, float]:
     found = rows(_PUBLICATION, [read.shop_id, read.positions.get("postings", 0)])
-    return (found[0][0], found[0][1]) if found else UNPUBLISHED
+    documents, mean_length = found[0] if found else (0, 0.0)
+    return documents, mean_length or MEAN_LENGTH  # as snapshot_read has it
 
 
 def _idfs(read: RankingToken) -> list[float]:
@@ -171,22 +198,19 @@ def _idfs(read: RankingToken) -> list[float]:
 
 def _bm25(read: RankingToken, items: Sequence[OldItem], idfs: Sequence[float]) -> Floats:
     _, mean_length = _publication(read)
-    weight = dict(zip(QueryText(read.terms).terms, idfs, strict=True))
+    # a term may be in the query twice: two words of one stem, a word that was corrected to another one of the query
+    weight = list(zip(QueryText(read.terms).terms, idfs, strict=True))
     sums = []
     for item in items:
         frequencies, length = document_terms(item.content)
         sums.append(
-            sum(
-                idf_ * saturate(frequencies[term], length, mean_length)
-                for term, idf_ in weight.items()
-                if term in frequencies
-            )
+            sum(idf_ * saturate(frequencies[term], length, mean_length) for term, idf_ in weight if term in frequencies)
         )
     return np.array(sums, dtype=np.float64)
 
 
 # rewards and exposures of products, in some contexts or in all, up to a position, decayed to a moment
-_FACTS = """
+_FACTS = f"""
 WITH fact AS (
   SELECT i.context_key, i.product_id, v.value AS reward, 0::double precision AS exposure, i.at
     FROM feedback_interaction i
@@ -194,19 +218,21 @@ WITH fact AS (
    WHERE i.shop_id = %(shop)s AND i.position <= %(position)s AND i.product_id = ANY(%(products)s::text[])
      AND (%(keys)s::text[] IS NULL OR (i.context_kind = 'query' AND i.context_key = ANY(%(keys)s::text[])))
   UNION ALL
-  SELECT m.context_key, s.product_id, 0, 1 / log(2::numeric, (m.first_rank + s.n)::numeric)::double precision, m.at
+  SELECT m.context_key, s.product_id, 0, ln(2::double precision) / ln(1 + least(m.first_rank + s.n - 1, {RANKS})::double precision),
+         m.at
     FROM feedback_impression m CROSS JOIN LATERAL unnest(m.items) WITH ORDINALITY AS s (product_id, n)
    WHERE m.shop_id = %(shop)s AND m.position <= %(position)s AND m.items && %(products)s::text[]
      AND s.product_id = ANY(%(products)s::text[])
      AND (%(keys)s::text[] IS NULL OR (m.context_kind = 'query' AND m.context_key = ANY(%(keys)s::text[])))
 ), left_of AS (
-  SELECT *, power(2.0, -least(greatest(%(now)s - extract(epoch FROM at)::double precision, 0) / %(half_life)s, 1000)) AS share
+  SELECT *, power(2.0, -least(greatest(%(now)s - extract(epoch FROM at)::double precision, 0) / %(half_life)s,
+                              {MOST_HALF_LIVES})) AS share
     FROM fact
 )
-SELECT {group} product_id, sum(reward * share), sum(exposure * share) FROM left_of GROUP BY {by}"""
+SELECT {{group}} product_id, sum(reward * share), sum(exposure * share) FROM left_of GROUP BY {{by}}"""
 # contexts that had rewarded a product by then, each by the age of its newest reward
-_BREADTH = """
-SELECT product_id, sum(power(2.0, -least(greatest(%(now)s - at, 0) / %(half_life)s, 1000)))
+_BREADTH = f"""
+SELECT product_id, sum(power(2.0, -least(greatest(%(now)s - at, 0) / %(half_life)s, {MOST_HALF_LIVES})))
   FROM (SELECT i.product_id, extract(epoch FROM max(i.at))::double precision AS at
           FROM feedback_interaction i
           JOIN unnest(%(kinds)s::text[], %(values)s::double precision[]) AS v (kind, value) ON v.kind = i.kind

@@ -59,6 +59,9 @@ def index(events: Sequence[RecordedEvent]) -> None:
         by_shop.setdefault(event.shop_id, []).append(event)
     for shop_id, of_shop in by_shop.items():
         described, retired = _newest(of_shop)
+        for product_id, known in _versions(shop_id, list(described)):
+            if known > described[product_id].version:  # it was parked, and retried after a newer one
+                del described[product_id]
         frequencies: Counter[str] = Counter()
         lengths = _forget(shop_id, [*described, *retired], frequencies)
         documents = _documents(shop_id, list(described.values()))
@@ -81,12 +84,19 @@ def _newest(events: Sequence[RecordedEvent]) -> tuple[dict[str, Indexed], set[st
             retired.add(product_id)
         else:
             first.setdefault(product_id, event.position)
-            newest[product_id] = event
+            if product_id not in newest or (event.version or 1) >= (newest[product_id].version or 1):
+                newest[product_id] = event
     described: dict[str, Indexed] = {}
     for product_id, event in newest.items():
         terms, length = document_terms(event.data)
         described[product_id] = Indexed(product_id, first[product_id], event.version or 1, terms, length)
     return described, retired
+
+
+def _versions(shop_id: int, product_ids: list[str]) -> list[tuple[str, int]]:
+    """The description versions that are in the index."""
+    sql = "SELECT product_id, description_version FROM ranking_document WHERE shop_id = %s AND product_id = ANY(%s::text[])"
+    return [(product_id, version) for product_id, version in rows(sql, [shop_id, product_ids])]
 
 
 def _forget(shop_id: int, product_ids: list[str], frequencies: Counter[str]) -> list[float]:

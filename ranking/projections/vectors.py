@@ -92,16 +92,19 @@ def _make_current(shop_id: int, major: int, events: Sequence[RecordedEvent]) -> 
 
 
 def _make_table(table: str, *, vector_hash: str) -> None:
-    if scalar("SELECT to_regclass(%s)", [table]):
+    """Make the table of current vectors, once. A rebuild that comes to the first vector of a major makes the live one
+    too, or it would write into a live one that is made meanwhile, and `tables` would not name its own."""
+    if scalar("SELECT to_regclass(quote_ident(current_schema()) || '.' || %s)", [table]):
         return
     dimensions = int(
         scalar("SELECT vector_dims(vector) FROM ranking_vector WHERE hash = decode(%s, 'hex')", [vector_hash])
     )
     query(
-        f"""CREATE TABLE IF NOT EXISTS {table} (
+        f"""CREATE TABLE IF NOT EXISTS public.{table} (
               document_id bigint PRIMARY KEY, product_id text NOT NULL, description_version integer NOT NULL,
               vector vector({dimensions}) NOT NULL)"""
     )
+    query(f"CREATE TABLE IF NOT EXISTS {table} (LIKE public.{table} INCLUDING ALL)")
 
 
 def _drop(retired: list[tuple[int, str]]) -> None:

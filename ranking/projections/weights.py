@@ -11,6 +11,7 @@ from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import ImpressionRecorded, InteractionRecorded
 from ranking.events import WeightSet
+from ranking.weights.decay import MOST_HALF_LIVES, NOTHING
 from ranking.weights.factors import examination
 from ranking.weights.options import DEFAULTS, WeightOptions
 
@@ -18,7 +19,8 @@ ContextKey = tuple[int, str, str]  # shop, kind, key
 Pair = tuple[ContextKey, str]  # context, product_id
 Key = TypeVar("Key")
 BREADTH_REWARD = 1.0  # a context counts for a product's breadth from a click on; a view says too little
-_EXAMINATION = [float(examination(rank)) for rank in range(1, 1101)]
+RANKS = 1100  # a rank beyond is looked at as rarely as this one
+_EXAMINATION = [float(examination(rank)) for rank in range(1, RANKS + 1)]
 
 
 @dataclass(slots=True)
@@ -137,12 +139,11 @@ weights = Weights()
 def _merged(half_life: float, columns: Sequence[str], at: str = "at") -> str:
     """SET clause that adds the excluded row to the stored row t, both decayed to the later of their times."""
 
-    # beyond 1,000 half-lives a double is 0 all the same, and PostgreSQL's power() would raise an underflow
-    def share(side: str) -> str:
-        return f"power(2.0, -least((greatest(t.{at}, excluded.{at}) - {side}.{at}) / {half_life}, 1000))"
+    def left(side: str, each: str) -> str:
+        half_lives = f"least((greatest(t.{at}, excluded.{at}) - {side}.{at}) / {half_life}, {MOST_HALF_LIVES})"
+        return f"CASE WHEN abs({side}.{each}) < {NOTHING} THEN 0 ELSE {side}.{each} * power(2.0, -{half_lives}) END"
 
-    totals = [f"{each} = t.{each} * {share('t')} + excluded.{each} * {share('excluded')}" for each in columns]
-    return ", ".join(totals)
+    return ", ".join(f"{each} = {left('t', each)} + {left('excluded', each)}" for each in columns)
 
 
 def _columns(sums: Sequence[Sum]) -> list[list[float]]:

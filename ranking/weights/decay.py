@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
+# PostgreSQL raises an error where a product of doubles is too small to be told from 0, so that SQL decays no further than
+# this (6e-61 of a click is left) and takes what is stored below NOTHING for 0: their product is far above 1e-308
+MOST_HALF_LIVES = 200
+NOTHING = 1e-100
 
 
 def decay(age_seconds: ArrayLike, half_life_seconds: float) -> Floats:

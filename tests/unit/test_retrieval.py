@@ -26,6 +26,11 @@ def test_words_that_no_product_has_cost_nothing_and_stop_nothing() -> None:
     assert essential_terms([]) == []
 
 
+def test_a_word_that_no_product_has_does_not_stand_for_one_that_many_have() -> None:
+    assert essential_terms([-1, 2 * READ]) == [True, True]
+    assert essential_terms([2 * READ, -8, 3 * READ]) == [True, True, False]
+
+
 @pytest.mark.parametrize(("told", "published"), [(0, 0), (7, 7), (-1, 0), (-8, 7)])
 def test_a_word_that_is_gone_counts_as_it_was_published(told: int, published: int) -> None:
     assert published_count(told) == published
