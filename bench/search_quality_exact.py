@@ -26,13 +26,13 @@ def exact_evidence(catalogue: Catalogue, query: str) -> Exact:
     """Read the query as a search does, then take all products: the same functions, the published statistics."""
     from ranking.lexical import idf, lexical_score
     from ranking.query_text import query_correct, query_read
-    from ranking.retrieval import term_documents
+    from ranking.retrieval import published_count, term_documents
     from ranking.towers import query_vectors, serving
 
     read = query_read(shop_id=SHOP, text=query)
     text = query_correct(shop_id=SHOP, text=query, query=read, documents=term_documents(SHOP, read.terms))
     published, mean_length = _published()
-    idfs = [idf(max(documents, 0), published) for documents in term_documents(SHOP, text.terms)]
+    idfs = [idf(published_count(documents), published) for documents in term_documents(SHOP, text.terms)]
     bm25 = _bm25(catalogue, text.terms, idfs, mean_length)
     vector = query_vectors.get(serving.model(SHOP), query)
     dense = (catalogue.vectors @ vector.astype(np.float32)).astype(np.float64)

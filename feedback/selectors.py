@@ -1,9 +1,8 @@
-"""Reading feedback: facts as of a position, closed click-throughs, and how fresh the answers were that shoppers saw."""
+"""Reading feedback: closed click-throughs, and how fresh the answers were that shoppers saw."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,66 +11,6 @@ from django.conf import settings
 
 from eventlog.database import rows
 from feedback.joining import ClickThrough
-
-
-@dataclass(frozen=True, slots=True)
-class ImpressionFact:
-    """What was shown in a context; `at` is the effective time."""
-
-    position: int
-    context_kind: str | None
-    context_key: str | None
-    items: list[str]
-    first_rank: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class InteractionFact:
-    """What a shopper did with a product; `at` is the effective time."""
-
-    position: int
-    kind: str
-    product_id: str
-    context_kind: str | None
-    context_key: str | None
-    rank: int | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Feedback in log order."""
-
-    impressions: list[ImpressionFact]
-    interactions: list[InteractionFact]
-
-
-def feedback_as_of(
-    *, shop_id: int, position: int, context_keys: Collection[str], product_ids: Collection[str], kind: str = "query"
-) -> Facts:
-    """Return the facts up to a position that concern any of these contexts of a kind or any of these products."""
-    asked = {
-        "shop": shop_id,
-        "position": position,
-        "kind": kind,
-        "keys": list(context_keys),
-        "products": list(product_ids),
-    }
-    where = "shop_id = %(shop)s AND position <= %(position)s"
-    in_context = "(context_kind = %(kind)s AND context_key = ANY(%(keys)s::text[]))"
-    impressions = rows(
-        f"""SELECT position, context_kind, context_key, items, first_rank, at FROM feedback_impression
-             WHERE {where} AND ({in_context} OR items && %(products)s::text[]) ORDER BY position""",
-        asked,
-    )
-    interactions = rows(
-        f"""SELECT position, kind, product_id, context_kind, context_key, rank, at FROM feedback_interaction
-             WHERE {where} AND ({in_context} OR product_id = ANY(%(products)s::text[])) ORDER BY position""",
-        asked,
-    )
-    return Facts([ImpressionFact(*row) for row in impressions], [InteractionFact(*row) for row in interactions])
-
 
 _CLOSED = """
 SELECT impression_position, closed_position, context_kind, context_key, context_text, items, first_rank, ranking_ref,

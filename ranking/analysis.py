@@ -58,6 +58,9 @@ HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 # A word written with signs inside: "mbs-100", "43.2", "h&m". Longer chains ("plug-and-play-hub-set") are phrases.
 LONGEST_COMPOUND = 4
 LONGEST_TERM = 64  # characters: an index entry holds 2,704 bytes, and what is longer (a key, base64) is no word to type
+# Words are met again and again. Longer runs are sentences of a script without spaces, which are not: kept, 16 characters
+# and their terms take 3 KB.
+LONGEST_KEPT = 16
 DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
 QUANTITY = re.compile(r"(\d+)([a-z]{1,4})")
 MODEL = re.compile(r"([a-z]{2,})(\d+)")
@@ -98,25 +101,6 @@ def query_terms(text: str, *, languages: Iterable[str | None] = (DEFAULT_LANGUAG
     return list(dict.fromkeys(tuple(dict.fromkeys(variants)) for variants in zip(*readings, strict=True)))
 
 
-def context_key(text: str) -> str:
-    """The query as a context: NFKC, case folded, white space and punctuation collapsed to single spaces.
-
-    A text of punctuation only keeps its characters, so that every non-blank query has a key.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    words = " ".join(_PART.findall(folded))
-    return words or " ".join(folded.split())
-
-
-def trigrams(text: str) -> frozenset[str]:
-    """The character trigrams of pg_trgm: words of letters and digits, padded by two spaces before and one after."""
-    found: set[str] = set()
-    for word in _PART.findall(text.lower()):
-        padded = f"  {word} "
-        found.update(padded[start : start + 3] for start in range(len(padded) - 2))
-    return frozenset(found)
-
-
 def _latin_language(language: str | None) -> str:
     code = (language or DEFAULT_LANGUAGE).lower().replace("_", "-").split("-")[0]
     return code if code in LATIN_STEMMERS or code in LATIN_WITHOUT_STEMMER else DEFAULT_LANGUAGE
@@ -128,10 +112,16 @@ def _spans(text: str) -> list[str]:
     return (_ASCII_SPAN if folded.isascii() else _SPAN).findall(folded)
 
 
-@lru_cache(maxsize=200_000)
 def _span_terms(span: str, code: str) -> tuple[str, ...]:
     """The terms of one run. Their number does not depend on the language, so that readings can be zipped."""
+    return _kept_terms(span, code) if len(span) <= LONGEST_KEPT else _terms_of(span, code)
+
+
+def _terms_of(span: str, code: str) -> tuple[str, ...]:
     return tuple(term[:LONGEST_TERM] for term in _uncut_terms(span, code))
+
+
+_kept_terms = lru_cache(maxsize=100_000)(_terms_of)
 
 
 def _uncut_terms(span: str, code: str) -> list[str]:

@@ -16,7 +16,7 @@ from eventlog.selectors import last_position, parked
 from eventlog.services import sequence
 from feedback.projections import click_throughs, facts
 from feedback.ranking_token import RankingToken, token_sign
-from feedback.selectors import closed_click_throughs, feedback_as_of, fresh_share
+from feedback.selectors import closed_click_throughs, fresh_share
 from feedback.services import clock_tick, events_record
 from tests.cast import SHOP_ID, Clock, Shopper, SmallShop, drain
 
@@ -158,24 +158,6 @@ def test_the_trainer_reads_in_closing_order(empty_shop: SmallShop, alice: Shoppe
     ]
     assert closed_click_throughs(shop_id=SHOP_ID, after_position=2, to_position=3) == found[1:]
     assert closed_click_throughs(shop_id=SHOP_ID, after_position=0, to_position=3, limit=1) == found[:1]
-
-
-def test_past_feedback_can_be_asked_for(empty_shop: SmallShop, alice: Shopper) -> None:
-    send_one_by_one(
-        alice.sees(["mug", "pot"], query="tea"),
-        alice.clicks("pot", query="tea"),
-        alice.clicks("mug", query="coffee"),
-        alice.sees(["pan"], query="soup"),
-        alice.clicks("pan", query="tea"),
-    )
-    drain()
-
-    found = feedback_as_of(shop_id=SHOP_ID, position=4, context_keys=["tea"], product_ids=["mug"])
-
-    assert [fact.position for fact in found.impressions] == [1]
-    assert [(fact.position, fact.product_id) for fact in found.interactions] == [(2, "pot"), (3, "mug")]
-    other = feedback_as_of(shop_id=SHOP_ID + 1, position=4, context_keys=["tea"], product_ids=["mug"])
-    assert (other.impressions, other.interactions) == ([], [])
 
 
 def test_fresh_share_counts_answers_that_lacked_nothing_older_than_the_target(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranking.analysis import context_key, fold, query_terms, terms, trigrams
+from ranking.analysis import LONGEST_KEPT, _kept_terms, fold, query_terms, terms
 
 
 def meets(query: str, product: str, *, language: str = "en") -> bool:
@@ -87,25 +87,22 @@ def test_a_text_without_words_has_no_terms(text: str) -> None:
     assert query_terms(text) == []
 
 
-def test_context_key_ignores_case_white_space_and_punctuation() -> None:
-    assert context_key("  Red,\tSNEAKERS! ") == context_key("red sneakers") == "red sneakers"
-    assert context_key("!!!") == "!!!"
-
-
-def test_trigrams_are_those_of_pg_trgm() -> None:
-    assert trigrams("Cat") == {"  c", " ca", "cat", "at "}
-    assert trigrams("a-b") == {"  a", " a ", "  b", " b "}
-
-
 @given(st.text(max_size=80), st.sampled_from(["en", "de", "zh", "ar", None, "xx", "pt-BR"]))
 def test_any_text_can_be_analysed(text: str, language: str | None) -> None:
     found = terms(text, language=language)
 
     assert all(term and not term.isspace() for term in found)
     assert set(found) == {term for variants in query_terms(text, languages=[language]) for term in variants}
-    assert context_key(context_key(text)) == context_key(text)
 
 
 @given(st.text(max_size=80))
 def test_folding_twice_is_folding_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
+
+
+def test_only_words_are_kept_and_no_sentences_without_spaces() -> None:
+    _kept_terms.cache_clear()
+
+    assert terms("防" * LONGEST_KEPT)
+    assert terms("水" * (LONGEST_KEPT + 1))
+    assert _kept_terms.cache_info().currsize == 1
