@@ -39,6 +39,8 @@ SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
+  -- only its lock, before that of the table inserted into: the order of single appends and of `eventlog_turn_known_ids`
+  PERFORM 1 FROM eventlog_known_id_before LIMIT 0;
   WITH won AS (
     INSERT INTO eventlog_known_id AS k (shop_id, event_id, content_hash)
     SELECT p_shop, g.event_id, g.hash FROM unnest(p_event_id, p_hash) AS g (event_id, hash)

@@ -53,8 +53,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  -- A single append takes the two in this order, a batch in the other; where it and this wait for each other, this one
-  -- gives way first, its lock_timeout being under PostgreSQL's deadlock_timeout (1 s).
+  -- The order in which an append takes them. A transaction of several may still wait for this one and this one for it;
+  -- then this one gives way, its lock_timeout being under PostgreSQL's deadlock_timeout (1 s).
   LOCK TABLE eventlog_known_id_before, eventlog_known_id IN ACCESS EXCLUSIVE MODE;
   UPDATE eventlog_sequencer SET known_since = now() WHERE known_since <= now() - age;
   IF NOT FOUND THEN  -- another call did it meanwhile
