@@ -54,6 +54,17 @@ class QueryVectors:
             there.add(wanted[key])
         return there
 
+    def renew(self, tower: str, texts: Sequence[str]) -> None:
+        """Share what this process has of these again, so that it does not age out."""
+        with self._lock:
+            there = {text: self._vectors[(tower, text)] for text in texts if (tower, text) in self._vectors}
+        if not there or monotonic() < self._away_until:
+            return
+        try:
+            cache.set_many({_key(tower, text): each.tobytes() for text, each in there.items()}, _SHARED_SECONDS)
+        except RedisError as error:
+            self._is_away(error)
+
     def _keep(self, tower: str, text: str, vector: Floats) -> None:
         with self._lock:
             self._vectors[(tower, text)] = vector

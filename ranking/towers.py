@@ -83,6 +83,12 @@ class ModelQueryVectors:
                 there.add(each)
         return len(there)
 
+    def keep_warm(self, model: Model, texts: Sequence[str], *, seconds: float) -> int:
+        """As `warm`, and let all processes have these vectors for another hour."""
+        there = self.warm(model, texts, seconds=seconds)
+        self.kept.renew(model.tower_key, [model.tower.query_text(text) for text in texts])
+        return there
+
 
 query_vectors = ModelQueryVectors()
 _loading = threading.Lock()
@@ -211,6 +217,6 @@ SELECT coalesce(max(context_text), context_key) FROM
  GROUP BY context_key ORDER BY count(*) DESC, context_key LIMIT %s"""
 
 
-def busiest(shop_id: int) -> list[str]:
+def busiest(shop_id: int, limit: int = BUSIEST) -> list[str]:
     """The queries that shoppers asked most of late, the busiest first, as they typed them."""
-    return [text for (text,) in rows(_BUSIEST, [shop_id, BUSIEST])]
+    return [text for (text,) in rows(_BUSIEST, [shop_id, limit])]
