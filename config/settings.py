@@ -151,6 +151,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.contexts.contexts",
     "ranking.projections.models.models",
     "ranking.projections.vectors.vectors",
+    "ranking.projections.result_lists.result_lists",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]

@@ -81,3 +81,34 @@ class ModelVersionRefused(Event):
     type = "ranking.ModelVersionRefused"
     version: str
     reason: str
+
+
+def result_list_stream(context_key: str) -> str:
+    return f"results/{context_key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultListRefreshed(Event):
+    """A busy query was asked again: its best products then, and how far they had moved since the list before.
+
+    `overlap` is their rank-biased overlap with that list, from 1 (the same) to 0; nothing where there was none.
+    """
+
+    type = "ranking.ResultListRefreshed"
+    context_key: str
+    query: str
+    items: list[str]
+    scores: list[float]
+    model: str
+    as_of_position: int
+    reason: str  # new, model, products, feedback, age, operator
+    overlap: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultListRetired(Event):
+    """A result list is not kept any more: nobody asks for it, or its query finds nothing."""
+
+    type = "ranking.ResultListRetired"
+    context_key: str
+    reason: str  # unasked, empty

@@ -15,6 +15,7 @@ from workers.celery import app
 from workers.wake_up import LINGER_SECONDS, forget_wake_up
 
 DRAIN_SECONDS = 10.0
+REFRESH_SECONDS = 2.0
 
 
 @app.task
@@ -47,6 +48,19 @@ def train() -> int:
     from ranking.training import shop_train  # loads torch
 
     return sum(shop_train(shop_id=shop_id, now=datetime.now(UTC)) is not None for shop_id in _shops())
+
+
+@app.task
+def refresh_queries(*, shop_id: int | None = None) -> None:
+    """Refresh the stale result lists of a shop, by default of each, for 2 seconds; the rest after what waits meanwhile.
+
+    The process that does it embeds as well, and a revised description must not wait for 500 lists.
+    """
+    from ranking.query_refresh import result_lists_refresh_some  # loads torch
+
+    for each in _shops() if shop_id is None else [shop_id]:
+        if result_lists_refresh_some(shop_id=each, now=datetime.now(UTC), seconds=REFRESH_SECONDS):
+            refresh_queries.apply_async(kwargs={"shop_id": each}, expires=3600)
 
 
 @app.task

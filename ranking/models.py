@@ -1,0 +1,45 @@
+"""The read model of ranking that people look at. What searches read is made in sql/tables.sql."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class ResultList(models.Model):
+    """What a busy query found when it was last refreshed, written by `ranking.projections.result_lists` only.
+
+    It never serves a search. A retired list keeps its row, so that its stream's version is known when the query is back.
+    """
+
+    id = models.BigIntegerField(primary_key=True)  # position of the list's first event: the same after every rebuild
+    shop_id = models.IntegerField()
+    context_key = models.TextField()
+    query = models.TextField()  # as it was asked
+    items = ArrayField(models.TextField())  # product ids, best first
+    scores = ArrayField(models.FloatField())
+    previous_items = ArrayField(models.TextField(), null=True)  # of the list before; null: there was none
+    overlap = models.FloatField(null=True)  # rank-biased, with the list before
+    model = models.TextField()
+    as_of_position = models.BigIntegerField()
+    reason = models.TextField()
+    refreshed_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True)
+    version = models.IntegerField()  # of its stream
+
+    class Meta:
+        db_table = "ranking_resultlist"
+        constraints = (models.UniqueConstraint(fields=["shop_id", "context_key"], name="ranking_resultlist_key"),)
+
+    def __str__(self) -> str:
+        return self.query
+
+    @property
+    def entered(self) -> list[str]:
+        """Products that the list before did not have, best first."""
+        return [] if self.previous_items is None else [each for each in self.items if each not in self.previous_items]
+
+    @property
+    def left(self) -> list[str]:
+        """Products that only the list before has."""
+        return [each for each in self.previous_items or () if each not in self.items]
