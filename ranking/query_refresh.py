@@ -19,12 +19,12 @@ from typing import TypeAlias
 
 from django.db import transaction
 
-from eventlog.consume import drain
 from eventlog.database import snapshot
 from eventlog.errors import ConcurrentChange
 from eventlog.events import NewEvent
-from eventlog.services import append, sequence
+from eventlog.services import append
 from feedback.contexts import query_context
+from ranking.draining import drain_through
 from ranking.events import ResultListRefreshed, ResultListRetired, result_list_stream
 from ranking.overlap import rank_biased_overlap
 from ranking.projections.result_lists import result_lists
@@ -60,6 +60,7 @@ class Refresh:
     retired: list[tuple[str, str]] = field(default_factory=list)  # query, reason
     taken: int = 0
     waiting: int = 0
+    row_id: int = 0  # of the newest event that was written
 
 
 def result_lists_refresh(
@@ -89,8 +90,8 @@ def result_lists_refresh(
         _refresh(shop_id, each, model, now, outcome)
     if not outcome.waiting:
         query_vectors.keep_warm(model, queries, seconds=WARM_SECONDS)
-    while sequence() > 0 or drain(result_lists) > 0:  # so that the next run knows these are done
-        pass
+    if outcome.row_id:
+        drain_through(result_lists, row_id=outcome.row_id)  # so that the next run knows these are done
     return outcome
 
 
@@ -117,10 +118,11 @@ def _refresh(shop_id: int, stale: StaleList, model: Model, now: datetime, outcom
     )
     try:
         with transaction.atomic():
-            append(shop_id=shop_id, events=[new])
+            (appended,) = append(shop_id=shop_id, events=[new])
     except ConcurrentChange:
         outcome.taken += 1
         return
+    outcome.row_id = appended.id or 0
     if isinstance(event, ResultListRetired):
         outcome.retired.append((stale.query, event.reason))
     else:

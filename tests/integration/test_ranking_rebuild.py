@@ -20,8 +20,10 @@ from ranking.policies import shop_embed
 from ranking.projections.contexts import contexts
 from ranking.projections.models import models
 from ranking.projections.postings import postings
+from ranking.projections.result_lists import result_lists
 from ranking.projections.vectors import vectors
 from ranking.projections.weights import weights
+from ranking.query_refresh import result_lists_refresh
 from ranking.registry import model_promote
 from ranking.services import lexical_statistics_publish, weights_put
 from tests.cast import PRODUCTS, SHOP_ID, drain
@@ -33,7 +35,7 @@ WORDS = [
     "red", "blue", "tea", "cup", "coat", "shoe", "music", "winter", "summer", "light", "heavy", "耳机", "茶杯", "old", "new",
     "300ml", "mbs-100",
 ]  # fmt: skip
-PROJECTIONS: tuple[Projection, ...] = (postings, weights, vectors, contexts, models)
+PROJECTIONS: tuple[Projection, ...] = (postings, weights, vectors, contexts, models, result_lists)
 BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 
 
@@ -51,7 +53,7 @@ class History:
     def live(self, steps: int) -> None:
         """Let so many things happen; sequenced at random moments, so that runs of the log vary."""
         acts = (self.click, self.click, self.click, self.see, self.see, self.weigh, self.revise, self.revise,
-                self.publish, self.bring, self.retire)  # fmt: skip
+                self.publish, self.bring, self.retire, self.refresh)  # fmt: skip
         for _ in range(steps):
             self.now += timedelta(seconds=self.chance.choice([0, 1, 60, 3600, 86_400]))
             self.chance.choice(acts)()
@@ -106,6 +108,10 @@ class History:
             product_id = self.chance.choice(list(self.versions))
             del self.versions[product_id]
             product_retire(shop_id=SHOP_ID, product_id=product_id, now=self.now)
+
+    def refresh(self) -> None:
+        drain()
+        result_lists_refresh(shop_id=SHOP_ID, now=self.now)
 
     def publish(self) -> None:
         drain()  # what is due is asked of the index

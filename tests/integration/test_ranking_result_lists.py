@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from catalog.services import products_upsert
 from eventlog.database import query, rows, scalar
@@ -17,8 +18,10 @@ from ranking.overlap import rank_biased_overlap
 from ranking.policies import shop_embed
 from ranking.projections.result_lists import result_lists
 from ranking.query_refresh import K, Refresh, result_lists_refresh
+from ranking.query_vectors import QueryVectors
 from ranking.registry import model_get, model_promote, model_register
 from ranking.serving import SearchRequest, search
+from ranking.towers import serving
 from tests.cast import PRODUCTS, SHOP_ID, Clock, Shopper, SmallShop, drain
 
 QUERIES = {"tea cup": "mug", "bluetooth speaker": "speaker", "waterproof coat": "raincoat"}
@@ -220,6 +223,16 @@ def test_a_run_that_is_stopped_is_gone_on_with(busy: SmallShop) -> None:
 
     assert (len(first.refreshed), first.waiting) == (1, 2)
     assert len(refresh(busy).refreshed) == 2
+
+
+def test_vectors_of_busy_queries_are_there_for_every_process(listed: SmallShop) -> None:
+    cache.clear()  # as after an hour, with nothing stale
+
+    assert refresh(listed) == Refresh()
+
+    model = serving.model(SHOP_ID)
+    wanted = {model.tower.query_text(text) for text in QUERIES}
+    assert QueryVectors().fetch(model.tower_key, list(wanted)) == wanted
 
 
 def test_another_shop_has_lists_of_its_own(listed: SmallShop) -> None:
