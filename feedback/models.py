@@ -142,7 +142,11 @@ class OpenImpression(models.Model):
         db_table = "feedback_open_impression"
         indexes = (
             models.Index(fields=["shop_id", "due_at"], name="feedback_open_impression_due"),
-            models.Index(fields=["shop_id", "ranking_ref"], name="feedback_open_impression_ref"),
+            # the first of a ranking that is not due, for one subject and for anyone
+            models.Index(
+                fields=["shop_id", "ranking_ref", "subject_id", "due_at"], name="feedback_open_impression_who"
+            ),
+            models.Index(fields=["shop_id", "ranking_ref", "due_at"], name="feedback_open_impression_ref"),
         )
 
     def __str__(self) -> str:
@@ -169,7 +173,9 @@ class OpenInteraction(models.Model):
         db_table = "feedback_open_interaction"
         indexes = (
             models.Index(fields=["shop_id", "due_at"], name="feedback_open_interaction_due"),
-            models.Index(fields=["shop_id", "ranking_ref"], name="feedback_open_interaction_ref"),
+            # what may follow from an impression of a ranking: one subject's, anyone's
+            models.Index(fields=["shop_id", "ranking_ref", "subject_id", "at"], name="feedback_open_interaction_who"),
+            models.Index(fields=["shop_id", "ranking_ref", "at"], name="feedback_open_interaction_ref"),
         )
 
     def __str__(self) -> str:

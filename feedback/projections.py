@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from eventlog.database import copy_rows, query, rows
+from eventlog.database import copy_rows
 from eventlog.events import ClockTicked, RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import ImpressionRecorded, InteractionRecorded
-from feedback.joining import Acted, ClickThrough, Join, Moment, Shown
+from feedback.joining import Acted, ClickThrough, Moment, Shown
+from feedback.joining_state import join_read, open_delete
 
 _IMPRESSION = ("position", "shop_id", "context_kind", "context_key", "items", "first_rank", "ranking_ref",
                "as_of_position", "ranked_at", "subject_id", "at")  # fmt: skip
@@ -130,59 +131,16 @@ def _acted(event: RecordedEvent) -> Acted:
 
 
 def _join(shop_id: int, moments: Sequence[Moment]) -> None:
-    join = _stored(shop_id, moments)
-    stored = _positions(join)
+    join = join_read(shop_id, moments)
+    stored = set(join.open)
     for moment in moments:
         join.advance(moment)
-    if gone := stored - _positions(join):
-        _delete(gone)
-    impressions, interactions = _open(join)
-    _copy("feedback_open_impression", shop_id, (each for each in impressions if each.position not in stored))
-    _copy("feedback_open_interaction", shop_id, (each for each in interactions if each.position not in stored))
+    if gone := stored - join.open.keys():
+        open_delete(gone)
+    new = [each for position, each in join.open.items() if position not in stored]
+    _copy("feedback_open_impression", shop_id, (each for each in new if isinstance(each, Shown)))
+    _copy("feedback_open_interaction", shop_id, (each for each in new if isinstance(each, Acted)))
     _copy("feedback_clickthrough", shop_id, join.settled)
-
-
-def _stored(shop_id: int, moments: Sequence[Moment]) -> Join:
-    """Read what these moments can close or touch: all that is due by then, and all of the rankings they name."""
-    until = max(moment.at for moment in moments)
-    refs = {moment.what.ranking_ref for moment in moments if moment.what and moment.what.ranking_ref}
-    due = rows(
-        """SELECT ranking_ref FROM feedback_open_impression WHERE shop_id = %(shop)s AND due_at <= %(until)s
-            UNION SELECT ranking_ref FROM feedback_open_interaction WHERE shop_id = %(shop)s AND due_at <= %(until)s""",
-        {"shop": shop_id, "until": until},
-    )
-    named = [shop_id, list(refs | {ref for (ref,) in due})]
-    where = "WHERE shop_id = %s AND ranking_ref = ANY(%s::text[]) ORDER BY position"
-    return Join.of(
-        [Shown(*row) for row in rows(f"SELECT {_columns(Shown)} FROM feedback_open_impression {where}", named)],
-        [Acted(*row) for row in rows(f"SELECT {_columns(Acted)} FROM feedback_open_interaction {where}", named)],
-        rows(
-            """SELECT ranking_ref, items FROM feedback_clickthrough
-                WHERE shop_id = %s AND ranking_ref = ANY(%s::text[]) AND NOT implied""",
-            named,
-        ),
-    )
-
-
-def _open(join: Join) -> tuple[list[Shown], list[Acted]]:
-    return (
-        [each for of_ref in join.impressions.values() for each in of_ref],
-        [each for of_ref in join.interactions.values() for each in of_ref],
-    )
-
-
-def _positions(join: Join) -> set[int]:
-    impressions, interactions = _open(join)
-    return {each.position for each in impressions} | {each.position for each in interactions}
-
-
-def _delete(positions: set[int]) -> None:
-    for table in ("feedback_open_impression", "feedback_open_interaction"):
-        query(f"DELETE FROM {table} WHERE position = ANY(%s::bigint[])", [list(positions)])
-
-
-def _columns(kind: type[Shown | Acted | ClickThrough]) -> str:
-    return ", ".join(each.name for each in fields(kind))
 
 
 def _copy(table: str, shop_id: int, records: Iterable[Shown | Acted | ClickThrough]) -> None:

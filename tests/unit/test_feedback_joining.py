@@ -110,6 +110,12 @@ def test_of_an_answer_shown_twice_the_last_time_before_the_click_has_it() -> Non
     assert (first.outcomes, second.outcomes) == ({}, {"mug": ["click"]})
 
 
+def test_a_click_before_all_showings_of_an_answer_follows_from_the_first() -> None:
+    first, second = settled(shown(1, 1), shown(2, 20), acted(3, 0), tick(4, 50))
+
+    assert (first.outcomes, second.outcomes) == ({"mug": ["click"]}, {})
+
+
 def test_an_answer_that_many_saw_keeps_their_clicks_apart() -> None:
     of_alice, of_bob = settled(
         shown(1, 0, subject=ALICE), shown(2, 0, subject=BOB), acted(3, 1, subject=ALICE), tick(4, 30)
@@ -154,8 +160,8 @@ def test_it_settles_alike_however_the_log_is_cut(drawn: list[tuple], cuts: set[i
             found += join.settled
             closed = [(each.ranking_ref or "", each.items) for each in found if not each.implied]
             join = Join.of(
-                [each for of_ref in join.impressions.values() for each in of_ref],
-                [each for of_ref in join.interactions.values() for each in of_ref],
+                [each for each in join.open.values() if isinstance(each, Shown)],
+                [each for each in join.open.values() if isinstance(each, Acted)],
                 closed,
             )
 
