@@ -44,7 +44,7 @@ class ClickLogMap(ProductMap):
 def events_open(path: Path) -> Source:
     """Look at a file of events: JSONL as POST /v1/events takes them, or a click log in CSV. Raises BadFile, BadMap."""
     source = source_open(path)
-    return replace(source, map=ClickLogMap() if source.kind == "csv" else None)
+    return replace(source, map=ClickLogMap() if source.kind == "csv" else None, holds="events")
 
 
 def _in_utc(text: str) -> str:

@@ -156,8 +156,8 @@ def _cut_report(report: Path, next_line: int) -> None:
     if not report.exists():
         return
     try:
-        lines = report.read_bytes().splitlines(keepends=True) if next_line > 1 else []
-        kept = [line for line in lines if orjson.loads(line)["line"] < next_line]
+        lines = report.read_bytes().splitlines(keepends=True)  # all, also when none is kept: it may be somebody's file
+        kept = [line for line in lines if orjson.loads(line)["line"] < next_line and next_line > 1]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise BadFile(f"{report} is there and is no report of an import; name another by --report.") from error
     report.write_bytes(b"".join(kept))

@@ -53,15 +53,17 @@ class Source:
     map: ProductMap | None  # None: the rows are products as POST /v1/products takes them
     start: int  # behind a byte order mark
     size: int
+    holds: str = "products"  # or what another app reads out of such files
 
     @cached_property
     def identity(self) -> str:
-        """A digest of the file's bytes and of its map: the same file again is known, whatever its name."""
+        """A digest of the file's bytes, its map and what it holds: the same file again is known, whatever its name."""
         digest = blake2b(digest_size=20)
         with self.path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         digest.update(self.map.model_dump_json(by_alias=True).encode() if self.map else b"")
+        digest.update(b"" if self.holds == "products" else self.holds.encode())
         return digest.hexdigest()
 
     def rows(self, *, next_byte: int = 0, next_line: int = 1) -> Iterator[SourceRow]:

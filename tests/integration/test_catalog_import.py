@@ -134,9 +134,10 @@ def test_a_file_of_which_nothing_was_accepted_ends_in_an_error(empty_shop: Small
     assert [code for _, code, _ in rejected(path)] == ["missing_field", "missing_field"]
 
 
-def test_a_report_is_not_written_over_somebody_elses_file(empty_shop: SmallShop, jsonl: Path) -> None:
+@pytest.mark.parametrize("next_line", [1, 5])
+def test_a_report_is_not_written_over_somebody_elses_file(empty_shop: SmallShop, jsonl: Path, next_line: int) -> None:
     source = source_open(jsonl)
-    FileImport.objects.create(shop_id=SHOP_ID, identity=source.identity, next_line=5, started_at=TEN_O_CLOCK)
+    FileImport.objects.create(shop_id=SHOP_ID, identity=source.identity, next_line=next_line, started_at=TEN_O_CLOCK)
     jsonl.with_name("rejected.jsonl").write_text("dear diary")
 
     with pytest.raises(CommandError, match="no report of an import"):

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from eventlog.database import rows, scalar
 from feedback.services import events_record
-from tests.cast import SmallShop, drain
+from tests.cast import Clock, Shopper, SmallShop, drain
 
 CLICKS = '''user,query,query_time,sku,click_time
 u1,Episode,2011-08-11 03:59:04.27,9713872,2011-08-11 04:00:17.021
@@ -135,3 +135,14 @@ def test_a_file_that_cannot_be_imported_says_why(empty_shop: SmallShop, folder: 
 def test_another_shop_must_exist(empty_shop: SmallShop, folder: Path) -> None:
     with pytest.raises(CommandError, match="no shop 99"):
         run(folder / "clicks.csv", shop=99)
+
+
+def test_events_that_were_taken_for_products_by_mistake_can_still_be_imported(
+    empty_shop: SmallShop, folder: Path
+) -> None:
+    file = folder / "events.jsonl"
+    file.write_bytes(orjson.dumps(Shopper("alice", Clock()).clicks("mug")))
+    with pytest.raises(CommandError, match="Nothing was accepted"):
+        call_command("import_products", str(file), stdout=StringIO(), stderr=StringIO())
+
+    assert "1 accepted" in run(file)
