@@ -116,7 +116,7 @@ def _scalar_length(name: str, value: Any) -> int:
     if isinstance(value, bool):
         return 5
     if isinstance(value, int | float):
-        if not math.isfinite(value) or abs(value) > MAX_NUMBER:
+        if abs(value) > MAX_NUMBER or not math.isfinite(value):  # in this order: a huge integer is no double
             raise PydanticCustomError("not_finite", "{name} is no number below 1e15", {"name": name})
         return 20
     raise PydanticCustomError(

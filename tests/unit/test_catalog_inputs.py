@@ -56,6 +56,7 @@ def refused(**fields: Any) -> Rejection:
         ({"attributes": {"a": [[1]]}}, "too_deep", "attributes"),
         ({"attributes": {"a": float("inf")}}, "not_finite", "attributes"),
         ({"attributes": {"a": 10**40}}, "not_finite", "attributes"),
+        ({"attributes": {"a": 10**400}}, "not_finite", "attributes"),
         ({"attributes": {"a": "\x00"}}, "bad_text", "attributes"),
         ({"attributes": {"\udfff": 1}}, "bad_text", "attributes"),
         ({"attributes": {"a": "x" * 10_001}}, "too_long", "attributes"),
