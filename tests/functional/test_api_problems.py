@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from django.db import OperationalError
 from rest_framework.response import Response
 
 from eventlog.selectors import pending_count
@@ -126,6 +127,19 @@ def test_a_database_that_is_away_is_503_with_the_time_to_wait(api: Api, failing:
     answer = api.get("/v1/models")
     assert_problem(answer, 503, "database_unavailable")
     assert int(answer["Retry-After"]) >= 1
+
+
+def test_a_database_that_is_away_is_a_problem_for_a_web_page_too(
+    uninvited: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(origin: str) -> bool:
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr("config.api.cors.origin_is_known", away)
+    answer = uninvited.get("/v1/models", headers={"origin": "https://shop.example"})
+
+    assert_problem(answer, 401, "key_missing")
+    assert "Access-Control-Allow-Origin" not in answer
 
 
 @pytest.mark.parametrize(("given", "kept"), [("shop-7.a_b", True), ("a b", False), ("x" * 65, False), ("é", False)])
