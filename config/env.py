@@ -63,13 +63,19 @@ def embedded_url(name: str, servers_file: Path) -> str | None:
 def database_from_url(url: str | None) -> dict[str, object]:
     """Turn postgresql://user:password@host:port/name into Django's dictionary.
 
-    Without a URL the dictionary names a host that cannot exist, so that the first query says what to do.
+    Without a URL the dictionary names a host that cannot exist, so that the first query says what to do. Parameters
+    (?sslmode=require) are refused, since they would go unheeded: libpq reads them from PGSSLMODE and the like.
     """
     if not url:
         return {"HOST": "no-database.start-it-with-make-run-or-set-DATABASE_URL", "NAME": "freshet"}
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ImproperlyConfigured(f"DATABASE_URL starts with {parts.scheme!r}; Freshet needs postgresql://.")
+    if parts.query:
+        names = ", ".join(part.partition("=")[0] for part in parts.query.split("&"))
+        raise ImproperlyConfigured(
+            f"DATABASE_URL has {names} after '?'; set libpq's variables instead (PGSSLMODE, ...)."
+        )
     return {
         "HOST": parts.hostname or "",
         "PORT": parts.port or 5432,
