@@ -1,34 +1,42 @@
 """The gate: a candidate serves only if no criterion speaks against it. A new criterion is a function in CRITERIA.
 
 Each gets the figures of the serving version and of the candidate on the newest click-throughs, which neither was trained
-on, and on some older ones; it returns the reason to refuse, or None.
+on, on some older ones, and on the shop's judgement list; it returns the reason to refuse, or None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ranking.learning.evaluate import Judged, mean_known
+from ranking.learning.evaluate import Doubles, Judged, mean_known
 
 LEAST = 20  # click-throughs: fewer cannot tell a better version from a lucky one
+LEAST_QUERIES = 8  # judged ones, each with many products: a shop's first list is short
 NOISE = 1.0  # standard errors of the paired difference that a figure may fall and still count as not worse
 LOSS_SHARE = 0.02  # how much of the log loss a probability may lose: the head is refitted on few pairs
+Teacher: TypeAlias = Literal["clicks", "judgements"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a candidate is judged by: both models on the newest click-throughs, and on those from before the range."""
+    """What a candidate is judged by: both models on the newest click-throughs, and on those from before the range.
+
+    The lists are nDCG@10 of each query that the shop judged, (Q,), empty where it judged none. What taught the candidate
+    decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it.
+    """
 
     serving: Judged
     candidate: Judged
     serving_past: Judged
     candidate_past: Judged
+    serving_list: Doubles = field(default_factory=lambda: np.zeros(0))
+    candidate_list: Doubles = field(default_factory=lambda: np.zeros(0))
+    taught_by: Teacher = "clicks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +60,19 @@ def gate(trial: Trial) -> Verdict:
         "past_click_throughs": len(trial.serving_past.mrr),
         "serving_past": trial.serving_past.means(),
         "candidate_past": trial.candidate_past.means(),
+        "judged_queries": len(trial.serving_list),
+        "serving_list": mean_known(trial.serving_list),
+        "candidate_list": mean_known(trial.candidate_list),
     }
     return Verdict("; ".join(reasons) or None, figures)
 
 
 def judged_by_enough(trial: Trial) -> str | None:
     """Too little evidence keeps what serves."""
+    if trial.taught_by == "judgements":
+        queries = len(trial.serving_list)
+        enough = queries >= LEAST_QUERIES
+        return None if enough else f"only {queries} judged queries judge it, {LEAST_QUERIES} are needed"
     count = int((~np.isnan(trial.serving.mrr)).sum())
     return None if count >= LEAST else f"only {count} click-throughs judge it, {LEAST} are needed"
 
@@ -72,8 +87,18 @@ def finds_clicked_no_worse(trial: Trial) -> str | None:
     return _falls("MRR of the clicked product", trial.serving.mrr, trial.candidate.mrr)
 
 
+def orders_judged_no_worse(trial: Trial) -> str | None:
+    """What the shop itself judged must not stand lower in the whole catalogue, whatever the candidate learned from."""
+    if len(trial.serving_list) < LEAST_QUERIES:
+        return None
+    return _falls("nDCG@10 on the judgement list", trial.serving_list, trial.candidate_list)
+
+
 def better_somewhere(trial: Trial) -> str | None:
     """Two figures that both fall, each within its noise, are no progress."""
+    if trial.taught_by == "judgements":
+        gained = mean_known(trial.candidate_list - trial.serving_list)
+        return None if gained is None or gained > 0 else "nDCG@10 on the judgement list is not better"
     pairs = ((trial.serving.accuracy, trial.candidate.accuracy), (trial.serving.mrr, trial.candidate.mrr))
     changes = [float(np.nanmean(after - before)) for before, after in pairs if not np.isnan(before).all()]
     return "no figure is better than the serving version's" if changes and max(changes) < 0 else None
@@ -105,13 +130,14 @@ CRITERIA: Sequence[Criterion] = (
     judged_by_enough,
     orders_shown_no_worse,
     finds_clicked_no_worse,
+    orders_judged_no_worse,
     better_somewhere,
     learns_more_than_it_forgets,
     stays_calibrated,
 )
 
 
-def _falls(name: str, before: NDArray[np.float64], after: NDArray[np.float64]) -> str | None:
+def _falls(name: str, before: Doubles, after: Doubles) -> str | None:
     change = (after - before)[~np.isnan(before)]
     if not len(change):
         return None
@@ -120,5 +146,5 @@ def _falls(name: str, before: NDArray[np.float64], after: NDArray[np.float64]) -
     return f"{name} falls from {np.nanmean(before):.4f} to {np.nanmean(after):.4f}"
 
 
-def _noise(change: NDArray[np.float64]) -> float:
+def _noise(change: Doubles) -> float:
     return NOISE * float(change.std(ddof=1)) / sqrt(len(change)) if len(change) > 1 else 0.0

@@ -1,11 +1,13 @@
 """Metrics by hand, what a click-through says, and what the gate refuses."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from ranking.learning.evaluate import Judged, log_loss, mrr_at_k, ndcg_at_k, pair_accuracy
 from ranking.learning.examples import gain, looked_at
-from ranking.learning.gate import LEAST, Trial, gate
+from ranking.learning.gate import LEAST, LEAST_QUERIES, Trial, gate
 
 ONES = np.ones(3, dtype=np.float32)
 
@@ -109,3 +111,56 @@ def test_it_may_forget_no_more_than_it_learns(gained: float, reason: str | None)
     verdict = gate(trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.6 + gained, mrr=0.5 + gained), past=past))
 
     assert verdict.reason is None if reason is None else reason in (verdict.reason or "")
+
+
+def listed(*, before: float, after: float, queries: int = 30) -> dict[str, Any]:
+    """A trial of two versions on a judgement list, each query with a little noise of its own."""
+    wave = np.random.default_rng(1).normal(0, 0.02, queries)
+    return {"serving_list": np.full(queries, before), "candidate_list": after + wave - wave.mean()}
+
+
+def test_learning_from_clicks_must_not_cost_what_the_shop_judged() -> None:
+    clicks = judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.65, mrr=0.55), NOTHING, NOTHING
+
+    lost = gate(Trial(*clicks, **listed(before=0.7, after=0.68)))
+    within_noise = gate(Trial(*clicks, **listed(before=0.7, after=0.6999)))
+
+    assert lost.reason == "nDCG@10 on the judgement list falls from 0.7000 to 0.6800"
+    assert within_noise.reason is None
+    assert within_noise.figures["judged_queries"] == 30
+    assert within_noise.figures["candidate_list"] == pytest.approx(0.6999)
+
+
+def test_a_handful_of_judged_queries_refuses_nothing() -> None:
+    clicks = judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.65, mrr=0.55), NOTHING, NOTHING
+
+    assert gate(Trial(*clicks, **listed(before=0.7, after=0.1, queries=LEAST_QUERIES - 1))).reason is None
+
+
+def test_gains_on_the_judgement_list_do_not_pay_for_losses_of_clicks() -> None:
+    clicks = judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.599, mrr=0.499), NOTHING, NOTHING
+
+    assert "no figure is better" in (gate(Trial(*clicks, **listed(before=0.7, after=0.8))).reason or "")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (listed(before=0.7, after=0.72), None),
+        (listed(before=0.7, after=0.6999), "is not better"),
+        (listed(before=0.7, after=0.6), "falls from"),
+        (listed(before=0.7, after=0.9, queries=LEAST_QUERIES - 1), "only 7 judged queries"),
+    ],
+)
+def test_what_judgements_taught_is_judged_by_queries_kept_from_it(given: dict[str, Any], reason: str | None) -> None:
+    verdict = gate(Trial(NOTHING, NOTHING, NOTHING, NOTHING, **given, taught_by="judgements"))
+
+    assert verdict.reason is None if reason is None else reason in (verdict.reason or "")
+
+
+def test_what_judgements_taught_must_not_cost_what_clicks_did() -> None:
+    clicks = judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.6, mrr=0.4), NOTHING, NOTHING
+
+    verdict = gate(Trial(*clicks, **listed(before=0.7, after=0.8), taught_by="judgements"))
+
+    assert "MRR" in (verdict.reason or "")
