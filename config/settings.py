@@ -152,6 +152,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.models.models",
     "ranking.projections.vectors.vectors",
     "ranking.projections.result_lists.result_lists",
+    "ranking.projections.judgements.judgements",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
@@ -10,9 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from feedback.privacy import subject_reference
 from feedback.ranking_token import BadToken
 from ranking import schemas
 from ranking.inputs import check_names, query_text, search_read
+from ranking.judgements import judgements_of, judgements_record
 from ranking.registry import model_promote, model_rollback
 from ranking.selectors import models_answer, weights_answer
 from ranking.services import weights_put
@@ -35,6 +38,7 @@ class SearchApi(APIView):
         asked = search_read(request.query_params, shop_id=_key(request).shop_id, now=timezone.now())
         if shopper_id := request.query_params.get("shopper_id"):
             _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
+            asked = replace(asked, subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id))
         return Response(search(asked))
 
 
@@ -84,6 +88,34 @@ class WeightsApi(APIView):
         product_id = params.get("product_id", "")
         now = timezone.now().timestamp()
         return Response(weights_answer(shop_id=_key(request).shop_id, product_id=product_id, query=query, now=now))
+
+
+class JudgementsApi(APIView):
+    """How well products answer queries, from 0 (not at all) to 3 (just what was meant), up to 1,000 judgements.
+
+    The newest rating of a query and product counts, one that is sent again changes nothing, and a bad one is refused
+    alone. Products may be unknown yet. No ranking changes by it: models learn from the list, and are judged by it.
+    """
+
+    required_scope = "catalog"  # those who know the products judge them; operators decide what a model does with it
+
+    @extend_schema(
+        operation_id="judgments_record",
+        tags=["judgments"],
+        request=schemas.JudgementsIn,
+        responses=schemas.BatchAnswer,
+    )
+    def post(self, request: Request) -> Response:
+        items = judgements_of(request.data)
+        result = judgements_record(shop_id=_key(request).shop_id, items=items, now=timezone.now())
+        return Response(
+            {
+                "accepted": result.accepted,
+                "duplicates": result.duplicates,
+                "rejected": [rejection.as_dict() for rejection in result.rejected],
+                "receipt": result.receipt,
+            }
+        )
 
 
 class ModelsApi(APIView):

@@ -112,3 +112,18 @@ class ResultListRetired(Event):
     type = "ranking.ResultListRetired"
     context_key: str
     reason: str  # unasked, empty
+
+
+def judgement_stream(context_key: str, product_id: str) -> str:
+    return f"judgement/{context_key}/{product_id}"  # a key has no punctuation, so that no two pairs share a stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgementGiven(Event):
+    """Somebody who knows the catalogue said how well a product answers a query: 3 just what was meant, 0 no answer."""
+
+    type = "ranking.JudgementGiven"
+    query: str  # as it was written
+    context_key: str
+    product_id: str
+    rating: float

@@ -1,4 +1,4 @@
-"""The read model of ranking that people look at. What searches read is made in sql/tables.sql."""
+"""The read models of ranking that people look at. What searches read is made in sql/tables.sql."""
 
 from __future__ import annotations
 
@@ -43,3 +43,28 @@ class ResultList(models.Model):
     def left(self) -> list[str]:
         """Products that only the list before has."""
         return [each for each in self.previous_items or () if each not in self.items]
+
+
+class Judgement(models.Model):
+    """A rating of a product for a query, written by `ranking.projections.judgements` only; the newest of a pair counts.
+
+    All that were ever given are kept, so that the list of any past position can be read.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    shop_id = models.IntegerField()
+    context_key = models.TextField()
+    query = models.TextField()  # as it was written
+    product_id = models.TextField()
+    rating = models.FloatField()
+    judged_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "ranking_judgement"
+        # for the list as of a position, in the order of its DISTINCT ON
+        indexes = (
+            models.Index(fields=["shop_id", "context_key", "product_id", "-position"], name="ranking_judgement_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.query}: {self.product_id} {self.rating:g}"

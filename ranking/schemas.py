@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from eventlog.rejections import Rejection
 from ranking.filters import FACETS, SORTS
 from ranking.inputs import WeightIn
+from ranking.judgements import MOST_JUDGEMENTS, JudgementIn
 
 
 class RankingBlock(BaseModel):
@@ -73,6 +74,10 @@ class TokenIn(BaseModel):
 
 class WeightsIn(BaseModel):
     weights: list[WeightIn] = Field(max_length=1000)
+
+
+class JudgementsIn(BaseModel):
+    judgments: list[JudgementIn] = Field(max_length=MOST_JUDGEMENTS)
 
 
 class BatchAnswer(BaseModel):

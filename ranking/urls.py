@@ -7,6 +7,7 @@ urlpatterns = [
     path("rankings", apis.RankingsApi.as_view()),
     path("rankings/<str:token>", apis.RankingApi.as_view()),
     path("weights", apis.WeightsApi.as_view()),
+    path("judgments", apis.JudgementsApi.as_view()),
     path("models", apis.ModelsApi.as_view()),
     path("models/rollback", apis.RollbackApi.as_view()),
     path("models/<str:version>/promote", apis.PromoteApi.as_view()),

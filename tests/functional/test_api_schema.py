@@ -20,7 +20,7 @@ from tests.cast import PRODUCTS, Clock, Shopper, SmallShop, drain
 from tests.conftest import MakeKey
 
 # a bad item of a batch is refused alone, inside an answer of 200
-BATCHES = {"products_upsert", "events_record", "weights_set"}
+BATCHES = {"products_upsert", "events_record", "weights_set", "judgments_record"}
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "12"))  # an operation; more finds more and takes longer
 
 
@@ -106,6 +106,8 @@ def test_real_answers_of_every_operation_fit_the_document(busy_shop: SmallShop, 
     tour.call("weights_set", body={"weights": [{"product_id": "beaker", "query": "mug", "weight": 2.0}]})
     drain()
     tour.call("weights_get", query={"product_id": "beaker", "query": "mug"})
+    judged = {"query": "mug", "product_id": "beaker", "rating": 2}
+    tour.call("judgments_record", body={"judgments": [judged, judged | {"rating": 9}]})
     assert tour.call("models")["serving"] == "1.0"
     tour.call("model_promote", path_parameters={"version": "1.0"})
     tour.call("freshness")

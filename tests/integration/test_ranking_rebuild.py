@@ -16,8 +16,10 @@ from eventlog.rebuild import rebuild
 from eventlog.selectors import last_position
 from eventlog.services import sequence
 from feedback.services import events_record
+from ranking.judgements import judgements_record
 from ranking.policies import shop_embed
 from ranking.projections.contexts import contexts
+from ranking.projections.judgements import judgements
 from ranking.projections.models import models
 from ranking.projections.postings import postings
 from ranking.projections.result_lists import result_lists
@@ -35,7 +37,7 @@ WORDS = [
     "red", "blue", "tea", "cup", "coat", "shoe", "music", "winter", "summer", "light", "heavy", "耳机", "茶杯", "old", "new",
     "300ml", "mbs-100",
 ]  # fmt: skip
-PROJECTIONS: tuple[Projection, ...] = (postings, weights, vectors, contexts, models, result_lists)
+PROJECTIONS: tuple[Projection, ...] = (postings, weights, vectors, contexts, models, result_lists, judgements)
 BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 
 
@@ -53,7 +55,7 @@ class History:
     def live(self, steps: int) -> None:
         """Let so many things happen; sequenced at random moments, so that runs of the log vary."""
         acts = (self.click, self.click, self.click, self.see, self.see, self.weigh, self.revise, self.revise,
-                self.publish, self.bring, self.retire, self.refresh)  # fmt: skip
+                self.publish, self.bring, self.retire, self.refresh, self.judge)  # fmt: skip
         for _ in range(steps):
             self.now += timedelta(seconds=self.chance.choice([0, 1, 60, 3600, 86_400]))
             self.chance.choice(acts)()
@@ -85,6 +87,11 @@ class History:
         weight = {"product_id": self.product(), "weight": self.chance.uniform(0, 3)}
         more = self.chance.choice([{}, {"query": self.chance.choice(QUERIES[:5])}, {"until": "2026-06-01T00:00:00Z"}])
         weights_put(shop_id=SHOP_ID, body={"weights": [weight | more]}, now=self.now)
+
+    def judge(self) -> None:
+        query, rating = self.chance.choice(QUERIES[:3]), self.chance.choice([0, 1, 2, 3])
+        items = [{"query": query, "product_id": self.product(), "rating": rating}]
+        assert not judgements_record(shop_id=SHOP_ID, items=items, now=self.now).rejected
 
     def text(self) -> str:
         return " ".join(self.chance.choices(WORDS, k=6))
