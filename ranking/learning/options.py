@@ -23,6 +23,10 @@ class TrainOptions:
     clip: float = 1.0
     """Largest norm of a step's gradient: one odd batch must not throw the tower."""
 
+    # what it learns from
+    loss: str = "pairwise_sigmoid"
+    """One of losses.LOSSES."""
+
     # how long
     batch: int = 32
     """Examples a step; other examples' products are negatives, so fewer teach less, more cost memory."""

@@ -17,7 +17,7 @@ from ranking.learning.artefact import Artefact
 from ranking.learning.catalogue import CatalogueAt
 from ranking.learning.examples import Example
 from ranking.learning.lora import adapter_attach, adapter_read
-from ranking.learning.losses import pairwise_sigmoid
+from ranking.learning.losses import LOSSES
 from ranking.learning.options import TrainOptions
 
 
@@ -68,7 +68,7 @@ def train(
                     queries = tower.forward([tower.query_text(text) for text in batch.texts])[batch.text_of]  # (B, D)
                 dense = queries.float() @ batch.vectors.T  # (B, P)
                 scores = torch.exp(factors[0]) * slopes[0] * dense + torch.exp(factors[1]) * slopes[1] * batch.lexical
-                loss = pairwise_sigmoid(scores, batch.gains, batch.weights) / options.accumulate
+                loss = LOSSES[options.loss](scores, batch.gains, batch.weights) / options.accumulate
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
             torch.nn.utils.clip_grad_norm_([*adapter, factors], options.clip)
