@@ -21,12 +21,14 @@ from eventlog.consume import checkpoint_move, checkpoint_read, drain
 from eventlog.database import scalar
 from eventlog.errors import ConcurrentChange, LostClaim
 from eventlog.services import sequence
+from feedback.joining import ClickThrough
 from feedback.selectors import closed_click_throughs
 from ranking.events import ModelVersionTrained
 from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST as LEAST_JUDGES
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import AT_ONCE, GATE, Split, clicked, needed, split
+from ranking.projections.judgements import judgements
 from ranking.projections.models import models
 from ranking.registry import (
     ModelVersion,
@@ -74,15 +76,15 @@ def shop_train(
     """Train and commit one minor version if enough click-throughs closed since the last; None when not.
 
     `every` is how many to train on (default: FRESHET_TRAIN_EVERY, less for a shop's first). None also when another
-    trainer was faster, or while products of the range still wait for their vectors.
+    trainer was faster, or while products of the range still wait for their vectors, or judgements for their list.
     """
     after = checkpoint_read(consumer(shop_id))
     wanted = every or train_every(after)
     if clicked_count(shop_id=shop_id, after_position=after, limit=needed(wanted)) < needed(wanted):
         return None
-    parent = _serving(shop_id, now)
+    parent = serving_ensured(shop_id, now)
     part = range_read(shop_id=shop_id, after=after, every=wanted)
-    if part is None or _vectors_missing(parent, part):
+    if part is None or _vectors_missing(parent, part) or checkpoint_read(judgements.name) < part.to_position:
         return None
     from ranking.learning.candidate import candidate_make
 
@@ -127,6 +129,30 @@ def candidate_commit(*, parent: ModelVersion, part: Split, candidate: Candidate,
 
     Raises LostClaim when another trainer moved the checkpoint, ConcurrentChange when it took the number.
     """
+    shop_id = parent.shop_id
+
+    def move_checkpoint() -> None:
+        checkpoint_move(consumer=consumer(shop_id), position=part.from_position, to=part.trained_to)
+
+    return version_commit(
+        parent=parent, span=(part.from_position, part.trained_to), candidate=candidate, now=now,
+        passed="not worse on the newest click-throughs", beside=move_checkpoint,
+    )  # fmt: skip
+
+
+def version_commit(
+    *,
+    parent: ModelVersion,
+    span: tuple[int, int],
+    candidate: Candidate,
+    passed: str,
+    now: datetime,
+    beside: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Record a version trained on click-throughs of a span of positions, which may be empty, and promote or refuse it.
+
+    `passed` is the reason to promote; `beside` runs in the same transaction. Raises ConcurrentChange, and what it raises.
+    """
     from ranking.learning.artefact import artefact_write
 
     shop_id, artefact = parent.shop_id, artefact_write(candidate.artefact)
@@ -135,14 +161,14 @@ def candidate_commit(*, parent: ModelVersion, part: Split, candidate: Candidate,
     options = metrics.pop("options")
     trained = ModelVersionTrained(
         version=version, encoder=parent.encoder, artefact=artefact_hash(artefact), parent=parent.version,
-        from_position=part.from_position, to_position=part.trained_to, seed=candidate.seed, metrics=metrics,
+        from_position=span[0], to_position=span[1], seed=candidate.seed, metrics=metrics,
         config={**parent.config, "options": options},
     )  # fmt: skip
-    promoted, reason = _decision(parent, candidate, now)
+    promoted, reason = _decision(parent, candidate, passed, now)
     if promoted:  # before anybody serves it, so that serving processes find its queries encoded
         _prepare(parent, candidate, version, trained.artefact)
     with transaction.atomic():
-        checkpoint_move(consumer=consumer(shop_id), position=part.from_position, to=part.trained_to)
+        beside()
         model_register(shop_id=shop_id, trained=trained, artefact=artefact, now=now)
         if promoted:
             model_promote_new(shop_id=shop_id, version=version, reason=reason, now=now)
@@ -153,13 +179,13 @@ def candidate_commit(*, parent: ModelVersion, part: Split, candidate: Candidate,
     return Outcome(version, promoted, reason, metrics)
 
 
-def _decision(parent: ModelVersion, candidate: Candidate, now: datetime) -> tuple[bool, str]:
+def _decision(parent: ModelVersion, candidate: Candidate, passed: str, now: datetime) -> tuple[bool, str]:
     if candidate.verdict.reason is not None:
         return False, candidate.verdict.reason
-    serving = _serving(parent.shop_id, now)
+    serving = serving_ensured(parent.shop_id, now)
     if serving.version != parent.version:  # an operator's choice made meanwhile is not overruled
         return False, f"{serving.version} was put in place of {parent.version} while this version was trained"
-    return True, "not worse on the newest click-throughs"
+    return True, passed
 
 
 # the position at which so many click-throughs with an outcome have closed; NULL while fewer have
@@ -179,9 +205,14 @@ def range_read(*, shop_id: int, after: int, every: int) -> Split | None:
     part = split(closed, from_position=after, every=every)
     if part is None or not after:
         return part
-    start = int(scalar(_PAST, [shop_id, after, PAST]) or 0)
-    past = closed_click_throughs(shop_id=shop_id, after_position=start, to_position=after)
-    return replace(part, past=[each for each in past if clicked(each)][-PAST:])
+    return replace(part, past=newest_clicked(shop_id=shop_id, to_position=after))
+
+
+def newest_clicked(*, shop_id: int, to_position: int) -> list[ClickThrough]:
+    """The PAST newest click-throughs with an outcome that had closed at a position, in log order."""
+    start = int(scalar(_PAST, [shop_id, to_position, PAST]) or 0)
+    closed = closed_click_throughs(shop_id=shop_id, after_position=start, to_position=to_position)
+    return [each for each in closed if clicked(each)][-PAST:]
 
 
 def _vectors_missing(parent: ModelVersion, part: Split) -> bool:
@@ -200,7 +231,7 @@ def _prepare(parent: ModelVersion, candidate: Candidate, version: str, artefact:
     query_vectors_prepare(shop_id=parent.shop_id, model=model)
 
 
-def _serving(shop_id: int, now: datetime) -> ModelVersion:
+def serving_ensured(shop_id: int, now: datetime) -> ModelVersion:
     """The version that serves; a shop without one gets 1.0 first."""
     _drain_models()
     model = model_serving(shop_id=shop_id)

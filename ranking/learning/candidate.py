@@ -9,6 +9,7 @@ from zlib import crc32
 
 from feedback.joining import ClickThrough
 from ranking.encoders import Encoder
+from ranking.judgements import judgements_at
 from ranking.learning.adapters import tower_with_adapter
 from ranking.learning.artefact import Artefact, artefact_read
 from ranking.learning.calibrate import head_calibrated
@@ -16,6 +17,7 @@ from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.evaluate import Ranker, judge, remember
 from ranking.learning.examples import Example, clicked_rows, examples_read
 from ranking.learning.gate import Trial, Verdict, gate
+from ranking.learning.judged import judged_products, list_ndcg
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import Split
 from ranking.learning.train import Trained, torch_as, train
@@ -44,9 +46,10 @@ def candidate_make(
     seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
     base = artefact_read(artefact_load(parent.artefact))
     before = remember(tower_of(frozen, base).encode_query)
+    judged = judgements_at(shop_id=parent.shop_id, position=part.to_position)
     catalogue = catalogue_at(
-        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=part.products(),
-        pool=options.pool, seed=seed,
+        shop_id=parent.shop_id, position=part.to_position, major=parent.major,
+        named=part.products() | judged_products(judged), pool=options.pool, seed=seed,
     )  # fmt: skip
     clicked_for = clicked_rows(part.train, catalogue)
 
@@ -67,7 +70,8 @@ def candidate_make(
         sides = {"serving": Ranker(before, base.head), "candidate": Ranker(after, head)}
         newest = judge(**sides, examples=examples(part.gate), catalogue=catalogue)
         past = judge(**sides, examples=examples(part.past), catalogue=catalogue)
-        verdict = gate(Trial(*newest, *past))
+        serving_list, candidate_list = (list_ndcg(side, judged, catalogue) for side in sides.values())
+        verdict = gate(Trial(*newest, *past, serving_list, candidate_list))
     metrics = _metrics(part, trained, learned, catalogue) | {"gate": verdict.figures, "options": asdict(options)}
     return Candidate(replace(trained.artefact, head=head), verdict, metrics, seed)
 
