@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from eventlog.receipts import receipt_visible
 from feedback import schemas
+from feedback.erasure import shopper_erase
 from feedback.services import events_record
 
 
@@ -58,6 +59,26 @@ class ReceiptApi(APIView):
     def get(self, request: Request, receipt: str) -> Response:
         wait = schemas.wait_seconds(request.query_params.get("wait"))
         return Response(receipt_visible(shop_id=_shop(request), receipt=receipt, wait_seconds=wait))
+
+
+class ShopperApi(APIView):
+    """One shopper, who can be erased and nothing else."""
+
+    required_scope = "operate"
+
+    @extend_schema(
+        operation_id="shopper_erase",
+        tags=["events"],
+        parameters=[schemas.SHOPPER_ID],
+        responses={202: schemas.ErasedOut},
+    )
+    def delete(self, request: Request, shopper_id: str) -> Response:
+        """Erase a shopper, once and for all: nothing can say any more which events were this one's.
+
+        One who is not known, or erased already, is answered alike. What comes later under the same id is somebody new.
+        """
+        erasure = shopper_erase(shop_id=_shop(request), shopper_id=shopper_id, now=timezone.now())
+        return Response({"receipt": erasure.receipt}, status=202)
 
 
 def _shop(request: Request) -> int:

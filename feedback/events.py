@@ -39,3 +39,11 @@ class InteractionRecorded(Event):
     ranking: dict[str, Any] | None = None
     quantity: int | None = None
     price: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShopperErased(Event):
+    """The key and the mapping of a subject were destroyed: nobody can say any more who it was. Projections unlink it."""
+
+    type = "feedback.ShopperErased"
+    subject_id: str

@@ -140,6 +140,11 @@ class Join:
         elif moment.what is not None:
             self._take(moment.what)
 
+    def settle(self, position: int) -> None:
+        """Settle all that is open, as if every window ended at this position."""
+        while self.due:
+            self._settle(heappop(self.due)[2], position)
+
     def _open(self, impression: Shown) -> None:
         for who in (impression.subject_id, ANYONE):
             line = self.impressions.setdefault((impression.ranking_ref, who), [])

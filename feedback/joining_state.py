@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import transaction
@@ -138,6 +139,14 @@ def _closed(shop_id: int, asking: Collection[tuple[str, str]]) -> list[tuple[str
         return []
     refs, products = (list(each) for each in zip(*asking, strict=True))
     return [(ref, [product]) for ref, product in rows(_CLOSED, [refs, products, shop_id])]
+
+
+def join_of_subject(shop_id: int, subject: UUID) -> Join:
+    """Read what is open of one subject, and of its rankings nothing else."""
+    where = "WHERE shop_id = %s AND subject_id = %s"
+    impressions = rows(f"SELECT {_columns(Shown)} FROM feedback_open_impression {where}", [shop_id, subject])
+    waiting = rows(f"SELECT {_columns(Acted)} FROM feedback_open_interaction {where}", [shop_id, subject])
+    return Join.of([Shown(*row) for row in impressions], [Acted(*row) for row in waiting], ())
 
 
 def open_delete(positions: Iterable[int]) -> None:

@@ -1,11 +1,13 @@
 """Read models of feedback, written by projections only; and the shoppers' keys, which are no projection.
 
-Facts are insert-only and keep their log position, so that any past moment can be asked.
+Facts are insert-only and keep their log position, so that any past moment can be asked; erasing a shopper takes the
+subject from their rows, which nothing that ranks reads.
 """
 
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
@@ -14,6 +16,7 @@ class Shopper(models.Model):
     """A pseudonymous shopper: a keyed hash, a random subject, and the key under which the events' personal part lies.
 
     Deleting the row makes every personal part of this shopper unreadable, wherever copies of the log may be.
+    `reference` is what ranking tokens say instead of the subject.
     """
 
     pk = models.CompositePrimaryKey("shop_id", "shopper_hash")
@@ -21,6 +24,7 @@ class Shopper(models.Model):
     shopper_hash = models.BinaryField()
     subject_id = models.UUIDField(unique=True)
     key = models.BinaryField()
+    reference = models.UUIDField(unique=True, db_default=RandomUUID())
     created_at = models.DateTimeField()
 
     class Meta:
@@ -28,6 +32,15 @@ class Shopper(models.Model):
 
     def __str__(self) -> str:
         return str(self.subject_id)
+
+
+def _of_persons(table: str) -> tuple[models.Index, ...]:
+    return (
+        # erasing finds a subject's rows
+        models.Index(fields=["subject_id"], condition=models.Q(subject_id__isnull=False), name=f"{table}_subject"),
+        # which click-throughs, so which model versions, were of somebody who is erased
+        models.Index(fields=["shop_id", "position"], condition=models.Q(erased=True), name=f"{table}_erased"),
+    )
 
 
 class Impression(models.Model):
@@ -44,10 +57,12 @@ class Impression(models.Model):
     ranked_at = models.DateTimeField(null=True)
     subject_id = models.UUIDField(null=True)
     at = models.DateTimeField()
+    erased = models.BooleanField(db_default=False)  # its subject was erased, and taken from the row
 
     class Meta:
         db_table = "feedback_impression"
         indexes = (
+            *_of_persons("feedback_impression"),
             # evidence of a context as of a position (making an old answer again)
             models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_impression_context"),
             GinIndex(fields=["items"], name="feedback_impression_items"),  # evidence of a product as of a position
@@ -72,10 +87,12 @@ class Interaction(models.Model):
     quantity = models.IntegerField(null=True)
     price = models.FloatField(null=True)
     at = models.DateTimeField()
+    erased = models.BooleanField(db_default=False)
 
     class Meta:
         db_table = "feedback_interaction"
         indexes = (
+            *_of_persons("feedback_interaction"),
             # evidence of a context, of a product, as of a position
             models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_interaction_context"),
             models.Index(fields=["shop_id", "product_id"], name="feedback_interaction_product"),
@@ -180,3 +197,28 @@ class OpenInteraction(models.Model):
 
     def __str__(self) -> str:
         return f"open interaction {self.position}"
+
+
+class ErasedSubject(models.Model):
+    """A subject that was erased: what still comes of it (a batch that was under way) is nobody's.
+
+    Each projection has such a table of its own, since each has its own place in the log.
+    """
+
+    subject_id = models.UUIDField(primary_key=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.subject_id)
+
+
+class FactsErased(ErasedSubject):
+    class Meta:
+        db_table = "feedback_facts_erased"
+
+
+class ClickThroughsErased(ErasedSubject):
+    class Meta:
+        db_table = "feedback_clickthrough_erased"

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-from eventlog.database import query, rows
+from eventlog.database import query, rows, scalar
 from eventlog.errors import FreshetError
 
 _NONCE_BYTES = 12  # what AES-GCM is specified for
@@ -64,7 +64,8 @@ def subjects_get_or_create(*, shop_id: int, hashes: Collection[bytes], now: date
     One statement when all are known. Racing batches insert in the same order and end up with the same rows.
     """
     found = _known_subjects(shop_id, hashes)
-    if missing := sorted(each for each in set(hashes) if each not in found):
+    # again when one was erased between the insert that found it there and the look at it
+    while missing := sorted(each for each in set(hashes) if each not in found):
         query(
             """INSERT INTO feedback_shopper (shop_id, shopper_hash, subject_id, key, created_at)
                SELECT %s, g.hash, g.subject_id, g.key, %s
@@ -74,6 +75,23 @@ def subjects_get_or_create(*, shop_id: int, hashes: Collection[bytes], now: date
         )
         found |= _known_subjects(shop_id, missing)  # in a statement of its own: it sees what a racing batch committed
     return found
+
+
+def subject_reference(*, shop_id: int, raw_id: str) -> UUID | None:
+    """By what a ranking token names a shopper; None for one who is not known.
+
+    Another random id than the subject's: a token may be kept by the shop beside the raw id, and must lead nowhere once
+    the shopper is erased.
+    """
+    sql = "SELECT reference FROM feedback_shopper WHERE shop_id = %s AND shopper_hash = %s"
+    found: UUID | None = scalar(sql, [shop_id, shopper_hash(shop_id, raw_id)])
+    return found
+
+
+def reference_known(*, shop_id: int, reference: UUID) -> bool:
+    """Say whether the shopper that a token names is still there."""
+    sql = "SELECT EXISTS (SELECT 1 FROM feedback_shopper WHERE shop_id = %s AND reference = %s)"
+    return bool(scalar(sql, [shop_id, reference]))
 
 
 def personal_seal(key: bytes, event_id: UUID, content: dict[str, str]) -> bytes:

@@ -7,21 +7,22 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.conf import settings
 
-from eventlog.database import copy_rows
+from eventlog.database import copy_rows, query, rows
 from eventlog.events import ClockTicked, RecordedEvent
 from eventlog.projection import Projection
-from feedback.events import ImpressionRecorded, InteractionRecorded
-from feedback.joining import Acted, ClickThrough, Moment, Shown
-from feedback.joining_state import join_read, open_delete
+from feedback.events import ImpressionRecorded, InteractionRecorded, ShopperErased
+from feedback.joining import Acted, ClickThrough, Join, Moment, Shown
+from feedback.joining_state import join_of_subject, join_read, open_delete
 
 _IMPRESSION = ("position", "shop_id", "context_kind", "context_key", "items", "first_rank", "ranking_ref",
-               "as_of_position", "ranked_at", "subject_id", "at")  # fmt: skip
+               "as_of_position", "ranked_at", "subject_id", "at", "erased")  # fmt: skip
 _INTERACTION = ("position", "shop_id", "kind", "product_id", "context_kind", "context_key", "rank", "ranking_ref",
-                "subject_id", "quantity", "price", "at")  # fmt: skip
+                "subject_id", "quantity", "price", "at", "erased")  # fmt: skip
 
 
 def window() -> timedelta:
@@ -30,61 +31,92 @@ def window() -> timedelta:
 
 
 class Facts(Projection):
-    """Every impression and interaction under its position; rows are never changed."""
+    """Every impression and interaction under its position; rows are never changed, but that an erased subject is taken
+    from them."""
 
     name = "facts"
-    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type})
-    tables = ("feedback_impression", "feedback_interaction")
+    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type, ShopperErased.type})
+    tables = ("feedback_impression", "feedback_interaction", "feedback_facts_erased")
 
     def apply(self, events: Sequence[RecordedEvent]) -> None:
-        """Copy them in."""
-        impressions = [_impression(event) for event in events if event.type == ImpressionRecorded.type]
-        interactions = [_interaction(event) for event in events if event.type == InteractionRecorded.type]
+        """Copy them in; what is of an erased subject, before or after, as nobody's."""
+        erased = [_erased(event) for event in events if event.type == ShopperErased.type]
+        gone = _gone("feedback_facts_erased", events).union(erased)
+        impressions = [_impression(event, gone) for event in events if event.type == ImpressionRecorded.type]
+        interactions = [_interaction(event, gone) for event in events if event.type == InteractionRecorded.type]
         if impressions:
             copy_rows("feedback_impression", _IMPRESSION, impressions)
         if interactions:
             copy_rows("feedback_interaction", _INTERACTION, interactions)
+        for subject in erased:
+            _note("feedback_facts_erased", subject)
+            for table in ("feedback_impression", "feedback_interaction"):
+                query(f"UPDATE {table} SET subject_id = NULL, erased = true WHERE subject_id = %s", [subject])
 
 
 facts = Facts()
 
 
 class ClickThroughs(Projection):
-    """The join of `feedback.joining`, a batch at a time: only state that a batch can touch is read."""
+    """The join of `feedback.joining`, a batch at a time: only state that a batch can touch is read.
+
+    What is open of a subject settles when that is erased, each with what is its own; what still comes of it, alone.
+    """
 
     name = "click_throughs"
-    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type, ClockTicked.type})
-    tables = ("feedback_clickthrough", "feedback_open_impression", "feedback_open_interaction")
+    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type, ShopperErased.type, ClockTicked.type})
+    tables = (
+        "feedback_clickthrough", "feedback_open_impression", "feedback_open_interaction", "feedback_clickthrough_erased",
+    )  # fmt: skip
 
     def apply(self, events: Sequence[RecordedEvent]) -> None:
         """Let each shop's time pass over these events."""
-        shops: dict[int, list[Moment]] = {}
+        gone = _gone("feedback_clickthrough_erased", events)
+        shops: dict[int, list[RecordedEvent]] = {}
         for event in events:
-            shops.setdefault(event.shop_id, []).append(_moment(event))
-        for shop_id, moments in shops.items():
-            _join(shop_id, moments)
+            shops.setdefault(event.shop_id, []).append(event)
+        for shop_id, happened in shops.items():
+            _pass(shop_id, happened, gone)
 
 
 click_throughs = ClickThroughs()
 
 
-def _impression(event: RecordedEvent) -> tuple[Any, ...]:
+def _gone(table: str, events: Sequence[RecordedEvent]) -> set[UUID]:
+    """Those of the events' subjects that were erased before."""
+    subjects = list({event.subject_id for event in events if event.subject_id is not None})
+    sql = f"SELECT subject_id FROM {table} WHERE subject_id = ANY(%b::uuid[])"
+    return {subject for (subject,) in rows(sql, [subjects])} if subjects else set()
+
+
+def _note(table: str, subject: UUID) -> None:
+    query(f"INSERT INTO {table} (subject_id) VALUES (%s) ON CONFLICT DO NOTHING", [subject])
+
+
+def _erased(event: RecordedEvent) -> UUID:
+    return UUID(event.data["subject_id"])
+
+
+def _impression(event: RecordedEvent, gone: set[UUID]) -> tuple[Any, ...]:
     data = event.data
     context, ranking = data.get("context") or {}, data.get("ranking") or {}
     ranked_at = datetime.fromtimestamp(ranking["at"], UTC) if ranking else None
+    erased = event.subject_id in gone
     return (
         event.position, event.shop_id, context.get("kind"), context.get("key"), data["items"], data["first_rank"],
-        ranking.get("ref"), ranking.get("position"), ranked_at, event.subject_id, event.effective_at,
+        ranking.get("ref"), ranking.get("position"), ranked_at, None if erased else event.subject_id, event.effective_at,
+        erased,
     )  # fmt: skip
 
 
-def _interaction(event: RecordedEvent) -> tuple[Any, ...]:
+def _interaction(event: RecordedEvent, gone: set[UUID]) -> tuple[Any, ...]:
     data = event.data
     context, ranking = data.get("context") or {}, data.get("ranking") or {}
+    erased = event.subject_id in gone
     return (
         event.position, event.shop_id, data["kind"], data["product_id"], context.get("kind"), context.get("key"),
-        data.get("rank"), ranking.get("ref"), event.subject_id, data.get("quantity"), data.get("price"),
-        event.effective_at,
+        data.get("rank"), ranking.get("ref"), None if erased else event.subject_id, data.get("quantity"),
+        data.get("price"), event.effective_at, erased,
     )  # fmt: skip
 
 
@@ -128,6 +160,35 @@ def _acted(event: RecordedEvent) -> Acted:
         at=event.effective_at,
         subject_id=event.subject_id,
     )
+
+
+def _pass(shop_id: int, events: Sequence[RecordedEvent], gone: set[UUID]) -> None:
+    """Let a shop's time pass, in stretches between erasures: what is open must be stored to be found by its subject."""
+    moments: list[Moment] = []
+    for event in events:
+        moment = _moment(event)
+        if event.subject_id in gone:
+            join = Join()
+            join.advance(moment)
+            _settle(shop_id, join, moment.position)
+            moment = Moment(moment.position, moment.at, None)
+        moments.append(moment)
+        if event.type == ShopperErased.type:
+            _join(shop_id, moments)
+            moments = []
+            gone.add(_erased(event))
+            _note("feedback_clickthrough_erased", _erased(event))
+            _settle(shop_id, join_of_subject(shop_id, _erased(event)), event.position)
+    if moments:
+        _join(shop_id, moments)
+
+
+def _settle(shop_id: int, join: Join, position: int) -> None:
+    """End the windows of all that is open in a join."""
+    if stored := set(join.open):
+        open_delete(stored)
+    join.settle(position)
+    _copy("feedback_clickthrough", shop_id, join.settled)
 
 
 def _join(shop_id: int, moments: Sequence[Moment]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.core.signing import BadSignature, Signer
@@ -15,6 +16,7 @@ from django.core.signing import BadSignature, Signer
 from eventlog.errors import FreshetError
 
 LAYOUT = 1  # first number of what is signed; another layout of the fields gets another number
+WITH_SUBJECT = 2  # the same, and at the end the shopper's reference
 LONGEST = 32_000  # characters; the longest query in Chinese with its terms, and 100 items, take 12,208
 
 
@@ -31,7 +33,7 @@ class RankingToken:
     `terms` are the query's analysed terms, each with its variants; `now` is in seconds since 1970, `model` is
     "major.minor", `positions` maps each projection to where it stood, `items` are (internal product id, description
     version) in the order served, `neighbours` (context id, similarity), `scalars` the normalisers that cannot be read
-    back from the log.
+    back from the log. `subject` refers to the shopper whom the answer was made for, while that one is known.
     """
 
     shop_id: int
@@ -53,6 +55,7 @@ class RankingToken:
     items: tuple[tuple[int, int], ...] = ()
     neighbours: tuple[tuple[int, float], ...] = ()
     scalars: dict[str, float] = field(default_factory=dict)
+    subject: UUID | None = None
 
     @property
     def as_of_position(self) -> int:
@@ -117,21 +120,21 @@ def _digest(packed: bytes) -> str:
 def _pack(token: RankingToken) -> bytes:
     ids, versions = _columns(token.items)
     near, similarities = _columns(token.neighbours)
-    return orjson.dumps(
-        [
-            LAYOUT, token.shop_id, token.context_kind, token.context_key,
-            True if token.query == token.context_key else token.query,  # most are typed as their key is written
-            token.filters, token.sort, token.offset, token.k, token.now, token.model, token.positions, token.arm,
-            token.propensity, token.seed, token.rules_version, token.scalars, token.terms, ids, versions, near,
-            similarities,
-        ]
-    )  # fmt: skip
+    values = [
+        token.shop_id, token.context_kind, token.context_key,
+        True if token.query == token.context_key else token.query,  # most are typed as their key is written
+        token.filters, token.sort, token.offset, token.k, token.now, token.model, token.positions, token.arm,
+        token.propensity, token.seed, token.rules_version, token.scalars, token.terms, ids, versions, near,
+        similarities,
+    ]  # fmt: skip
+    return orjson.dumps([LAYOUT, *values] if token.subject is None else [WITH_SUBJECT, *values, token.subject.hex])
 
 
 def _unpack(data: bytes) -> RankingToken:
     layout, *values = orjson.loads(data)
-    if layout != LAYOUT:
+    if layout not in (LAYOUT, WITH_SUBJECT):
         raise ValueError(f"layout {layout} of ranking tokens is not known")
+    subject = UUID(values.pop()) if layout == WITH_SUBJECT else None
     (shop_id, kind, key, query, filters, sort, offset, k, now, model, positions, arm,
      propensity, seed, rules_version, scalars, terms, ids, versions, near, similarities) = values  # fmt: skip
     return RankingToken(
@@ -154,6 +157,7 @@ def _unpack(data: bytes) -> RankingToken:
         items=tuple(zip(ids, versions, strict=True)),
         neighbours=tuple(zip(near, similarities, strict=True)),
         scalars=scalars,
+        subject=subject,
     )
 
 

@@ -29,7 +29,7 @@ class Checked:
     index: int
     given: EventIn
     token: RankingToken | None
-    content_hash: bytes
+    item: object
 
 
 def event_uuid(text: str) -> UUID:
@@ -37,13 +37,14 @@ def event_uuid(text: str) -> UUID:
     return UUID(text) if _UUID.fullmatch(text) else uuid5(_TEXT_IDS, text)
 
 
-def content_hash(item: object) -> bytes:
+def content_hash(item: object, *, subject_key: bytes = b"") -> bytes:
     """Identify what was submitted, whatever the order of its fields.
 
-    Keyed, so that nobody who reads the log's tables can try out which shopper id an item held.
+    Keyed, so that nobody who reads the log's tables can try out which shopper id an item held; with the shopper's own
+    key as well, so that nobody at all can once the shopper is erased.
     """
     content = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
-    return blake2b(content, key=derived_key("content"), digest_size=16).digest()
+    return blake2b(content, key=derived_key("content") + subject_key, digest_size=16).digest()
 
 
 def person_of(shop_id: int, given: EventIn) -> tuple[bytes | None, dict[str, str]]:

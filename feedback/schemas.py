@@ -61,6 +61,12 @@ class ReceiptOut(BaseModel):
     waited_seconds: float
 
 
+class ErasedOut(BaseModel):
+    """A receipt, the same whether or not there was anybody to erase."""
+
+    receipt: str = Field(description="For GET /v1/receipts/{receipt}: visible when no read model links the shopper")
+
+
 EVENTS_EXAMPLE = OpenApiExample(
     "An impression and a click",
     request_only=True,
@@ -104,6 +110,12 @@ OUTCOME_EXAMPLE = OpenApiExample(
         ],
         "receipt": "WzEsNDJd:Zm9y...",
     },
+)
+SHOPPER_ID = OpenApiParameter(
+    "shopper_id",
+    {"type": "string", "minLength": 1, "maxLength": 200},
+    OpenApiParameter.PATH,
+    description="The shop's own id, as in events; a slash in it as %2F.",
 )
 WAIT = OpenApiParameter(
     "wait",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.conf import settings
@@ -29,6 +30,34 @@ def closed_click_throughs(
     closed at one position; move on to a position only when all of it was taken.
     """
     return [_click_through(row) for row in rows(_CLOSED, [shop_id, after_position, to_position, limit])]
+
+
+# those that a person's impressions and interactions are in; under an impression of nobody known, interactions by product
+_OF_PERSONS = """
+WITH shown AS MATERIALIZED (SELECT position FROM feedback_impression WHERE shop_id = %(shop)s AND {whose}),
+acted AS MATERIALIZED (
+  SELECT position, ranking_ref, product_id FROM feedback_interaction WHERE shop_id = %(shop)s AND {whose}
+)
+SELECT c.impression_position, c.closed_position
+  FROM (SELECT position FROM shown UNION ALL SELECT position FROM acted) own
+  JOIN feedback_clickthrough c ON c.impression_position = own.position
+UNION
+SELECT c.impression_position, c.closed_position
+  FROM acted a
+  JOIN feedback_clickthrough c ON c.shop_id = %(shop)s AND c.ranking_ref = a.ranking_ref AND NOT c.implied
+                              AND c.outcomes ? a.product_id
+  JOIN feedback_impression m ON m.position = c.impression_position AND m.subject_id IS NULL AND NOT m.erased"""
+
+
+def closed_positions_of(*, shop_id: int, subjects: Collection[UUID]) -> list[int]:
+    """Where the click-throughs closed that these subjects were part of, in order, one entry each."""
+    sql = _OF_PERSONS.format(whose="subject_id IN (SELECT unnest(%(subjects)s::uuid[]))")
+    return sorted(closed for _, closed in rows(sql, {"shop": shop_id, "subjects": list(subjects)}))
+
+
+def closed_positions_of_erased(*, shop_id: int) -> list[int]:
+    """Where the click-throughs closed that somebody was part of who is erased by now, in order, one entry each."""
+    return sorted(closed for _, closed in rows(_OF_PERSONS.format(whose="erased"), {"shop": shop_id}))
 
 
 _SAMPLE, _AHEAD = 500, 200

@@ -104,7 +104,7 @@ def _check(shop_id: int, items: Sequence[object]) -> tuple[list[Checked], list[R
         if isinstance(token, BadToken):
             rejected.append(Rejection(index=index, code=token.code, field=token.field, detail=token.detail))
             continue
-        checked.append(Checked(index, given, token, content_hash(item)))
+        checked.append(Checked(index, given, token, item))
     return checked, rejected
 
 
@@ -136,7 +136,7 @@ def _append(shop_id: int, checked: Sequence[Checked], now: datetime) -> list[App
                 event_id=event_id,
                 personal=None if subject is None else personal_seal(subject.key, event_id, content),
                 subject_id=None if subject is None else subject.subject_id,
-                content_hash=each.content_hash,
+                content_hash=content_hash(each.item, subject_key=b"" if subject is None else subject.key),
             )
         )
     return append(shop_id=shop_id, events=events) if events else []

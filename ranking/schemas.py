@@ -105,6 +105,7 @@ class ModelOut(BaseModel):
     epsilon: float | None
     state: str
     reason: str | None
+    erased: int = Field(description="Click-throughs of its range that were of shoppers erased since")
 
 
 class ModelsOut(BaseModel):

@@ -10,6 +10,8 @@ from eventlog.database import query as run
 from eventlog.database import snapshot
 from eventlog.errors import FreshetError
 from feedback.contexts import query_context
+from feedback.selectors import closed_positions_of_erased
+from ranking.erasure import trained_on
 from ranking.registry import model_versions
 from ranking.serving import SearchRequest, rank
 from ranking.towers import query_vectors, serving
@@ -111,6 +113,7 @@ def _answer(of: Any, evidence: Evidence, i: int) -> dict[str, Any]:
 def models_answer(*, shop_id: int) -> dict[str, Any]:
     """Every model version as `GET /v1/models` shows it; `epsilon` is null while nothing is trained with privacy noise."""
     versions = model_versions(shop_id=shop_id)
+    erased = closed_positions_of_erased(shop_id=shop_id)
     return {
         "serving": next((each.version for each in versions if each.state == "serving"), None),
         "versions": [
@@ -124,6 +127,7 @@ def models_answer(*, shop_id: int) -> dict[str, Any]:
                 "epsilon": each.metrics.get("epsilon"),
                 "state": each.state,
                 "reason": each.reason,
+                "erased": trained_on(each, erased),
             }
             for each in versions
         ],

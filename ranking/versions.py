@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from catalog.events import OfferChanged, offer_stream
 from eventlog.database import rows
 from eventlog.errors import FreshetError
+from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
 from ranking.lexical import document_terms, idf, saturate
 from ranking.projections.weights import BREADTH_REWARD, RANKS
@@ -42,6 +43,13 @@ class AnswerNotReady(FreshetError):
     status = 503
 
 
+class ShopperWasErased(FreshetError):
+    """This answer was made for a shopper who has been erased."""
+
+    code = "erased"
+    status = 410
+
+
 @dataclass(frozen=True, slots=True)
 class OldItem:
     """A served product as it was described then."""
@@ -56,14 +64,16 @@ class OldItem:
 def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     """Make the answer of a token again: the same items, order and scores (to 1e-4). It may take a while.
 
-    Raises BadToken, AnswerNotReady.
+    Raises BadToken, ShopperWasErased, AnswerNotReady.
     """
     read = token_read(token, shop_id)
+    if read.subject is not None and not reference_known(shop_id=shop_id, reference=read.subject):
+        raise ShopperWasErased
     model = model_at(shop_id, read.model)
     _await_history(read)
     items = _items(read)
     idfs = _idfs(read)
-    evidence = _evidence(read, items)
+    evidence = _evidence(read, items, model)
     scores = score(
         dense=_dense(read, items, model),
         bm25=_bm25(read, items, idfs),
@@ -264,7 +274,7 @@ def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> d
     }
 
 
-def _evidence(read: RankingToken, items: Sequence[OldItem]) -> Evidence:
+def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model) -> Evidence:
     products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
     breadth = {
         product_id: (total,)
@@ -290,7 +300,7 @@ def _evidence(read: RankingToken, items: Sequence[OldItem]) -> Evidence:
     scalars = read.scalars
     return Evidence(
         product_reward=column(products, 0),
-        product_exposure=column(products, 1),
+        product_exposure=column(products, 1) * model.expected_of([item.product_id for item in items]),
         product_breadth=column(breadth, 0),
         context_reward=column(own, 0),
         context_exposure=column(own, 1),
