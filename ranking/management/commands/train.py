@@ -9,8 +9,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from eventlog.consume import checkpoint_read, sequence_and_drain
+from eventlog.errors import FreshetError
 from eventlog.models import DEFAULT_SHOP_ID, Shop
 from ranking.learning.ranges import needed
+from ranking.supervised import supervised_train
 from ranking.training import LEAST_EVERY, Outcome, clicked_count, consumer, every_of, shop_train, train_every
 
 
@@ -22,11 +24,15 @@ class Command(BaseCommand):
         parser.add_argument("--shop", type=int, default=DEFAULT_SHOP_ID, help="id of the shop, 1 by default")
         parser.add_argument("--now", action="store_true", help="with what there is, even if it is less than usual")
         parser.add_argument("--all", action="store_true", help="version after version, until too little is left")
+        parser.add_argument("--supervised", action="store_true", help="from the judgement list, instead of feedback")
 
     def handle(self, *args: Any, shop: int, now: bool, **options: Any) -> None:
         if not Shop.objects.filter(id=shop).exists():
             raise CommandError(f"There is no shop {shop}.")
         sequence_and_drain()
+        if options["supervised"]:
+            self._supervised(shop)
+            return
         trained = self._train(shop, now=now)
         while trained and options["all"]:
             trained = self._train(shop, now=now)
@@ -52,14 +58,31 @@ class Command(BaseCommand):
         self._report(outcome)
         return True
 
+    def _supervised(self, shop: int) -> None:
+        with tqdm(total=100, unit="%", desc="training on the judgement list", bar_format=_BAR) as bar:
+            try:
+                outcome = supervised_train(
+                    shop_id=shop, now=datetime.now(UTC), progress=lambda share: _show(bar, share)
+                )
+            except FreshetError as error:
+                raise CommandError(error.detail) from error
+        if outcome is None:
+            self.stdout.write("Nothing trained: another trainer was faster.")
+            return
+        self._report(outcome)
+
     def _report(self, outcome: Outcome) -> None:
         said = "serves" if outcome.promoted else "does not serve"
         self.stdout.write(f"{outcome.version} {said}: {outcome.reason}.")
         metrics, gate = outcome.metrics, outcome.metrics["gate"]
         self.stdout.write(
             f"  {metrics['examples']} examples, {metrics['steps']} steps, loss {_number(metrics['loss_first'])} to "
-            f"{_number(metrics['loss_last'])}; judged on the newest {gate['click_throughs']} click-throughs:"
+            f"{_number(metrics['loss_last'])}; judged on the newest {gate['click_throughs']} click-throughs"
+            f" and {gate['judged_queries']} judged queries:"
         )
+        if gate["judged_queries"]:
+            before, after = gate["serving_list"], gate["candidate_list"]
+            self.stdout.write(f"  nDCG@10 on the judgement list {_number(before)} -> {_number(after)}")
         for name, before in gate["serving"].items():
             if before is not None:
                 self.stdout.write(f"  {name:<9} {_number(before)} -> {_number(gate['candidate'][name])}")
