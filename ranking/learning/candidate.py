@@ -60,7 +60,7 @@ def candidate_make(
         learned = examples(part.train)
         trained = train(
             frozen=frozen, parent=base, catalogue=catalogue, examples=learned, clicked_for=clicked_for,
-            options=options, seed=seed, progress=progress,
+            options=options, seed=seed, before=before, progress=progress,
         )  # fmt: skip
         after = remember(tower_of(frozen, trained.artefact).encode_query)
         head = head_calibrated(

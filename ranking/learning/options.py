@@ -10,10 +10,14 @@ class TrainOptions:
     """Options of a minor version. Defaults were tried on the Best Buy log and on simulated shoppers of the sample shop."""
 
     # what moves
+    adapter: str = "lora"
+    """One of kinds.KINDS; the first version decides for its line, until the next major version."""
     rank: int = 8
-    """Of LoRA: 147,456 numbers (590 KB) on a 12-layer encoder of width 384; the first version decides for its line."""
+    """Of LoRA: 147,456 numbers (590 KB) on a 12-layer encoder of width 384. Of a bottleneck: its width. As `adapter`."""
     alpha: float = 16.0
     """LoRA's delta is alpha / rank · B A; twice the rank is the usual choice (Hu et al., 2021)."""
+    words: bool = False
+    """Whether `full` moves word embeddings as well: 81 % of e5's numbers, of which a range of clicks touches few."""
     learning_rate: float = 5e-4
     """Of the adapter. 2e-4 learned half as much from a range of simulated shoppers; 1e-3 lost 0.015 MAP@5 on the Best Buy log."""
     head_learning_rate: float = 5e-3
@@ -23,21 +27,29 @@ class TrainOptions:
     clip: float = 1.0
     """Largest norm of a step's gradient: one odd batch must not throw the tower."""
 
-    # what it learns from
+    # what it learns
     loss: str = "pairwise_sigmoid"
     """One of losses.LOSSES."""
+    distillation: float = 0.0
+    """Weight of the divergence from the parent's scores of the batch's products."""
+    adversarial: float = 0.0
+    """How far word embeddings are moved the worst way (FGM), as a share of their length; 0 not at all."""
+    ema: float = 0.0
+    """Decay a step of the average of weights that is served; 0 serves the last step's."""
 
     # how long
     batch: int = 32
-    """Examples a step; other examples' products are negatives, so fewer teach less, more cost memory."""
+    """Queries whose activations are in memory at once."""
     accumulate: int = 1
-    """Batches a step: raise it where memory is short, with `batch` lowered as much."""
+    """Batches a step: with half the `batch` and twice this, the same gradients in half the memory and 4/3 of the time."""
     epochs: float = 3.0
     """Passes over the range; steps follow from the range alone, never from the clock."""
     most_steps: int = 200
     """A version should take a minute at most on two cores: the next one goes on from it."""
     warm_up: float = 0.1
     """Share of the steps over which the rate rises; then it falls linearly to zero."""
+    sampling_power: float = 0.0
+    """An example is drawn with chance 1 / count(its query)^power: 0 each click alike, 1 each distinct query alike."""
 
     # negatives
     hard_negatives: int = 16

@@ -7,17 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ranking.encoders import Encoder
+from ranking.learning.adapters import tower_with_adapter
 from ranking.learning.artefact import Artefact
+from ranking.learning.average import Average
+from ranking.learning.batches import Batch, batches_of, collate
+from ranking.learning.calibrate import Encode
 from ranking.learning.catalogue import CatalogueAt
+from ranking.learning.evaluate import remember
 from ranking.learning.examples import Example
-from ranking.learning.lora import adapter_attach, adapter_read
-from ranking.learning.losses import LOSSES
+from ranking.learning.gradients import backward
+from ranking.learning.kinds import adapter_attach
+from ranking.learning.losses import LOSSES, distillation
 from ranking.learning.options import TrainOptions
 
 
@@ -38,88 +42,61 @@ def train(
     clicked_for: dict[str, set[int]],
     options: TrainOptions,
     seed: int,
+    before: Encode | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Trained:
-    """Fine-tune the query tower's adapter and the head's slopes from the parent's; product vectors stay as they are."""
+    """Fine-tune the query tower's adapter and the head's slopes from the parent's; product vectors stay as they are.
+
+    `before` encodes queries by the parent's tower, where the caller remembers them already.
+    """
     teaching = [example for example in examples if example.teaches]
     steps = steps_of(len(teaching), options)
     if not steps:
         return Trained(parent, [])
+    before = before or remember((tower_with_adapter(frozen, parent) if parent.tensors else frozen).encode_query)
     with torch_as(threads=options.threads, seed=seed):
-        tower = adapter_attach(frozen, parent, options)
-        tower.model.train(False)  # no dropout: what is trained is exactly what serves
-        adapter = [parameter for parameter in tower.model.parameters() if parameter.requires_grad]
+        adapter = adapter_attach(frozen, parent, options, steps=steps)
+        tower = adapter.tower
         slopes = torch.tensor([parent.head.dense, parent.head.lexical], device=tower.device)
         factors = torch.zeros(2, device=tower.device, requires_grad=True)  # logarithms: a slope never turns negative
+        decay = options.weight_decay if adapter.decays else 0.0
         optimiser = torch.optim.AdamW(
             [
-                {"params": adapter, "lr": options.learning_rate, "weight_decay": options.weight_decay},
+                {"params": adapter.parameters, "lr": options.learning_rate, "weight_decay": decay},
                 {"params": [factors], "lr": options.head_learning_rate, "weight_decay": 0.0},
             ]
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, options))
-        batches = batches_of(teaching, steps * options.accumulate, options, seed)
+        average = Average([*adapter.parameters, factors], options.ema)
         losses: list[float] = []
-        for step in range(steps):
-            total = 0.0
-            for _ in range(options.accumulate):
-                batch = collate(next(batches), catalogue, clicked_for, options, tower.device)
-                with torch.autocast(tower.device.type, torch.bfloat16, enabled=tower.device.type == "cuda"):
-                    queries = tower.forward([tower.query_text(text) for text in batch.texts])[batch.text_of]  # (B, D)
-                dense = queries.float() @ batch.vectors.T  # (B, P)
+        for step, drawn in enumerate(batches_of(teaching, steps, options, seed), start=1):
+            batch = collate(drawn, catalogue, clicked_for, options, tower.device, parent=parent.head, before=before)
+
+            def loss_of(queries: Tensor, batch: Batch = batch) -> Tensor:
+                dense = queries[batch.text_of] @ batch.vectors.T  # (B, P)
                 scores = torch.exp(factors[0]) * slopes[0] * dense + torch.exp(factors[1]) * slopes[1] * batch.lexical
-                loss = LOSSES[options.loss](scores, batch.gains, batch.weights) / options.accumulate
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += float(loss.detach())
-            torch.nn.utils.clip_grad_norm_([*adapter, factors], options.clip)
+                loss = LOSSES[options.loss](scores, batch.gains, batch.weights)
+                if options.distillation:
+                    loss = loss + options.distillation * distillation(scores, batch.parent)
+                return loss
+
+            loss, worst = backward(tower, batch.texts, loss_of, at_once=options.batch, epsilon=options.adversarial)
+            if worst:  # the gradients of both add up
+                backward(tower, batch.texts, loss_of, at_once=options.batch, moves=worst)
+            adapter.regularise()
+            torch.nn.utils.clip_grad_norm_([*adapter.parameters, factors], options.clip)
             optimiser.step()
+            adapter.allocate(step)
             optimiser.zero_grad(set_to_none=True)
             schedule.step()
-            losses.append(total)
-            progress((step + 1) / steps)
-        tensors, how = adapter_read(tower)
+            average.update()
+            losses.append(loss)
+            progress(step / steps)
+        average.settle()
+        tensors, how = adapter.read()
         dense_slope, lexical_slope = (slopes * torch.exp(factors.detach())).tolist()
     head = replace(parent.head, dense=dense_slope, lexical=lexical_slope)
     return Trained(Artefact(head, tensors, how), losses)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """B lists over the P products that any of them holds; weight 0 where a product says nothing about a list."""
-
-    texts: list[str]
-    text_of: Tensor  # (B,)
-    vectors: Tensor  # (P, D)
-    lexical: Tensor  # (B, P)
-    gains: Tensor  # (B, P)
-    weights: Tensor  # (B, P)
-
-
-def collate(
-    examples: Sequence[Example],
-    catalogue: CatalogueAt,
-    clicked_for: dict[str, set[int]],
-    options: TrainOptions,
-    device: torch.device,
-) -> Batch:
-    """Lay examples over their common products; those of other queries are negatives, unless clicked for this one too."""
-    texts = sorted({example.text for example in examples})
-    products = np.unique(np.concatenate([example.products for example in examples]))
-    gains = np.zeros((len(examples), len(products)), dtype=np.float32)
-    weights = np.full_like(gains, options.in_batch_weight)
-    for row, example in enumerate(examples):
-        weights[row, np.isin(products, sorted(clicked_for.get(example.key, set())))] = 0.0
-        own = np.searchsorted(products, example.products)
-        gains[row, own], weights[row, own] = example.gains, example.weights
-    lexical = np.stack([catalogue.lexical(example.text)[products] for example in examples])
-    return Batch(
-        texts=texts,
-        text_of=torch.tensor([texts.index(example.text) for example in examples], device=device),
-        vectors=torch.from_numpy(catalogue.vectors[products]).to(device),
-        lexical=torch.from_numpy(lexical).to(device),
-        gains=torch.from_numpy(gains).to(device),
-        weights=torch.from_numpy(weights).to(device),
-    )
 
 
 def steps_of(count: int, options: TrainOptions) -> int:
@@ -131,22 +108,6 @@ def rate(step: int, steps: int, options: TrainOptions) -> float:
     """Share of the learning rate at a step: up over the warm-up, then down in a line."""
     rising = max(1, round(options.warm_up * steps))
     return min((step + 1) / rising, (steps - step) / max(1, steps - rising + 1))
-
-
-def batches_of(examples: Sequence[Example], count: int, options: TrainOptions, seed: int) -> Iterator[list[Example]]:
-    """Yield `count` seeded batches. Of every eight drawn, texts of like length go together, so that little is padded."""
-    rng = np.random.default_rng(seed)
-    waiting: list[list[int]] = []
-    order: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-    for _ in range(count):
-        if not waiting:
-            while len(order) < 8 * options.batch:
-                order = np.concatenate([order, rng.permutation(len(examples))])
-            drawn, order = order[: 8 * options.batch], order[8 * options.batch :]
-            alike = sorted(drawn.tolist(), key=lambda n: (len(examples[n].text), n))
-            waiting = [alike[start : start + options.batch] for start in range(0, len(alike), options.batch)]
-            rng.shuffle(waiting)
-        yield [examples[n] for n in waiting.pop()]
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def test_versions_go_on_from_one_another() -> None:
 def test_shuffled_clicks_are_refused_and_what_served_goes_on() -> None:
     shop_clicks(SHOP_ID, 300, seed=1)
     good = train_next()
-    shop_clicks(SHOP_ID, 400, seed=2, shuffled=True)
+    shop_clicks(SHOP_ID, 400, seed=3, shuffled=True)
 
     outcomes = [train_next(), train_next()]
 
