@@ -2,7 +2,7 @@
 
 Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT, FRESHET_DEBUG,
 FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY, FRESHET_CLICK_THROUGH_SECONDS,
-FRESHET_LOG_LEVEL; what gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the
+FRESHET_LOG_LEVEL, FRESHET_ARCHIVE; what gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the
 embedded servers' own are used (`make run` starts them).
 """
 
@@ -81,6 +81,7 @@ DATABASE_URL = embedded_url("DATABASE_URL", _SERVERS)
 CELERY_BROKER_URL = embedded_url("CELERY_BROKER_URL", _SERVERS) or "redis://127.0.0.1:6379/0"
 CACHE_URL = embedded_url("CACHE_URL", _SERVERS) or "redis://127.0.0.1:6379/1"
 ARTEFACT_URL = os.environ.get("ARTEFACT_URL", str(FRESHET_HOME / "artefacts"))
+FRESHET_ARCHIVE = Path(os.environ.get("FRESHET_ARCHIVE", FRESHET_HOME / "archive"))  # files of `archive_log`
 
 DATABASES = {
     "default": {

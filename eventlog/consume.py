@@ -11,8 +11,9 @@ import psycopg
 import structlog
 from django.db import OperationalError, transaction
 
+from eventlog.archives import ArchiveDamaged, release
 from eventlog.database import query, rows, scalar
-from eventlog.errors import FreshetError, LogDamaged, LostClaim
+from eventlog.errors import FreshetError, LogDamaged, LostClaim, UnreadableEvent
 from eventlog.events import EventParked, NewEvent, ParkedEventRetried, RecordedEvent, consumer_event_id
 from eventlog.projection import Projection, projections
 from eventlog.selectors import read_at
@@ -41,12 +42,13 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linge
     With `linger_seconds` it must find nothing twice, so long apart.
     Returns how many events were sequenced. Projections are served in turn, in their order, a batch each of about
     TURN_SECONDS, so that none starves another; a stretch of the log is read once for all that stand at its start.
-    Raises LogDamaged at once, and a storage error when the others of its pass were served.
+    Raises LogDamaged at once, and a storage error or ArchiveDamaged when the others of its pass were served.
     """
     every = projections()
     window = Window(types={ParkedEventRetried.type}.union(*(projection.event_types for projection in every.values())))
     sizes = dict.fromkeys(every, BATCH // 8)
-    sequenced, failure, lingered = 0, None, linger_seconds == 0
+    failure: Exception | None = None
+    sequenced, lingered = 0, linger_seconds == 0
     while not should_stop() and failure is None:
         new = max(sequence(), 0)
         moved = 0
@@ -54,7 +56,7 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linge
             started = monotonic()
             try:
                 moved += drain(every[name], batch=sizes[name], window=window)
-            except _STORAGE_ERRORS as error:
+            except (*_STORAGE_ERRORS, ArchiveDamaged) as error:
                 log.warning("drain_failed", consumer=name, error=repr(error))
                 failure = error
             took = monotonic() - started
@@ -69,6 +71,7 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linge
         else:
             sleep(linger_seconds)
             lingered = True
+    release()
     if failure is not None:
         raise failure
     return sequenced
@@ -95,7 +98,7 @@ def drain(projection: Projection, *, batch: int = BATCH, window: Window | None =
     try:
         with transaction.atomic():
             return _drain(projection, _apply_at_once, batch=batch, window=window)
-    except LogDamaged:
+    except (LogDamaged, ArchiveDamaged):
         raise
     except Exception as error:
         if _is_storage_fault(error):
@@ -134,8 +137,10 @@ def _claim(consumer: str) -> tuple[int, int] | None:
     return None if row is None else (int(row[0]), int(row[1]))
 
 
+# a failure of an event that has been passed was got over, or is told by eventlog_parked
 _MOVE = """
-WITH moved AS (UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s AND position = %s RETURNING consumer)
+WITH moved AS (UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s AND position = %s RETURNING *),
+     passed AS (DELETE FROM eventlog_failure f USING moved m WHERE f.consumer = m.consumer AND f.position <= m.position)
 INSERT INTO eventlog_drain (consumer, from_position, to_position) SELECT consumer, %s, %s FROM moved RETURNING 1"""
 
 
@@ -148,8 +153,16 @@ def _move(consumer: str, position: int, to: int, *, note: bool) -> None:
 
 
 def _apply_at_once(projection: Projection, events: Sequence[RecordedEvent], *, after: int, to: int) -> int:
-    projection.apply(events)
+    apply_readable(projection, events)
     return to
+
+
+def apply_readable(projection: Projection, events: Sequence[RecordedEvent]) -> None:
+    """Apply events. Raises UnreadableEvent when one could not be upcast."""
+    for event in events:
+        if event.unreadable:
+            raise UnreadableEvent(f"The event at position {event.position} ({event.type}) {event.unreadable}.")
+    projection.apply(events)
 
 
 def _apply_one_by_one(projection: Projection, events: Sequence[RecordedEvent], *, after: int, to: int) -> int:
@@ -157,7 +170,7 @@ def _apply_one_by_one(projection: Projection, events: Sequence[RecordedEvent], *
     for event in events:
         try:
             with transaction.atomic():
-                projection.apply([event])
+                apply_readable(projection, [event])
         except Exception as error:
             if _is_storage_fault(error):
                 raise  # nothing is counted
@@ -212,7 +225,7 @@ def _parked_event(retry: RecordedEvent) -> RecordedEvent:
     """The event a retry is about; a retry that was parked in its turn stands for the same event."""
     event = retry
     while event.type == ParkedEventRetried.type:
-        event = read_at(event.data["parked_position"])
+        event = read_at(event.data["parked_position"], keep_unreadable=True)
     return event
 
 
@@ -230,7 +243,10 @@ def retry_parked(*, consumer: str, position: int) -> None:
         if not waiting:
             raise NotParked(f"{consumer} has parked nothing at position {position}.", field="position")
         request = ParkedEventRetried(consumer=consumer, parked_position=position)
-        append(shop_id=read_at(position).shop_id, events=[NewEvent(event=request, occurred_at=datetime.now(UTC))])
+        append(
+            shop_id=read_at(position, keep_unreadable=True).shop_id,
+            events=[NewEvent(event=request, occurred_at=datetime.now(UTC))],
+        )
         query("DELETE FROM eventlog_failure WHERE consumer = %s AND position = %s", [consumer, position])
 
 

@@ -42,3 +42,10 @@ class LogDamaged(FreshetError):
 
     code = "log_damaged"
     status = 500
+
+
+class UnreadableEvent(FreshetError):
+    """A stored event cannot be brought to the newest schema version of its type."""
+
+    code = "unreadable_event"
+    status = 500

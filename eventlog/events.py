@@ -79,12 +79,18 @@ class NewEvent:
         """Identify the content, so that a known event id with other content is told apart from a repeat."""
         if self.content_hash is not None:
             return self.content_hash
-        return blake2b(self.event.type.encode() + b"\0" + self.payload, digest_size=16).digest()
+        content = self.event.type.encode() + b"\0" + self.payload
+        if self.stream is not None:
+            content += b"\0" + self.stream.encode()
+        return blake2b(content, digest_size=16).digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedEvent:
-    """An event as read from the log, upcast to the newest schema version of its type."""
+    """An event as read from the log, upcast to the newest schema version of its type.
+
+    `unreadable` says why it could not be upcast, where a reader asked to have such an event all the same; `data` is empty.
+    """
 
     position: int
     id: int
@@ -98,6 +104,7 @@ class RecordedEvent:
     event_id: UUID
     occurred_at: datetime
     recorded_at: datetime
+    unreadable: str | None = None
 
     @property
     def effective_at(self) -> datetime:

@@ -8,7 +8,8 @@ from time import sleep
 import psycopg
 from django.db import transaction
 
-from eventlog.consume import with_retries
+from eventlog.archives import release
+from eventlog.consume import apply_readable, with_retries
 from eventlog.database import GATE, query, raw_connection, rows, scalar
 from eventlog.errors import FreshetError
 from eventlog.events import EventParked, ParkedEventRetried
@@ -45,7 +46,7 @@ def rebuild(name: str, *, progress: Callable[[int, int], None] = lambda done, to
     """Rebuild a projection's tables from position 0 and swap them in; return the position they stand at.
 
     The live tables serve until the swap, a moment in which the projection's checkpoint is locked.
-    Raises UnknownProjection, RebuildRunning, ParkedMeanwhile.
+    Raises UnknownProjection, RebuildRunning, ParkedMeanwhile; UnreadableEvent; ArchiveDamaged, LogDamaged.
     """
     projection = projections().get(name)
     if projection is None:
@@ -59,26 +60,34 @@ def rebuild(name: str, *, progress: Callable[[int, int], None] = lambda done, to
     finally:
         _run(f'SET search_path = public; DROP SCHEMA IF EXISTS "{schema}" CASCADE')
         scalar("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [schema])
+        release()
 
 
 def _rebuild(projection: Projection, schema: str, progress: Callable[[int, int], None]) -> int:
     _run(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE; CREATE SCHEMA "{schema}"')
     for table in projection.tables:
         _run(f'CREATE TABLE "{schema}".{table} (LIKE public.{table} INCLUDING ALL)')
-    skip = _parked_positions(projection.name)
+    skip = _parked_positions(projection.name, to=(seen := last_position()))
     _run(f'SET search_path = "{schema}", public')
     position = _replay(projection, skip, after=0, progress=progress)
-    return _catch_up_and_swap(projection, schema, skip, after=position, progress=progress)
+    return _catch_up_and_swap(projection, schema, skip, seen=seen, after=position, progress=progress)
 
 
 def _catch_up_and_swap(
-    projection: Projection, schema: str, skip: set[int], *, after: int, progress: Callable[[int, int], None]
+    projection: Projection,
+    schema: str,
+    skip: set[int],
+    *,
+    seen: int,
+    after: int,
+    progress: Callable[[int, int], None],
 ) -> int:
+    """Replay what came meanwhile and put the tables in place; `skip` are the positions parked by the log up to `seen`."""
     for attempt in range(1, SWAPS + 1):
         try:
             with transaction.atomic():
                 _lock_checkpoint(projection.name)
-                parked = _parked_positions(projection.name)
+                parked = skip | _parked_positions(projection.name, after=seen, to=last_position())
                 if any(position <= after for position in parked - skip):
                     raise ParkedMeanwhile
                 position = _replay(projection, parked, after=after, progress=progress)
@@ -110,20 +119,21 @@ def _replay(projection: Projection, skip: set[int], *, after: int, progress: Cal
     last = last_position()
     for start in range(after, last, BATCH):
         to = min(last, start + BATCH)
-        events = [event for event in read(after=start, to=to, types=types) if event.position not in skip]
+        events = read(after=start, to=to, types=types, keep_unreadable=True)  # one that live parked is no matter
+        events = [event for event in events if event.position not in skip]
         if events := with_retries(events, projection):
             with transaction.atomic():
-                projection.apply(events)
+                apply_readable(projection, events)
         progress(to, last)
     return last
 
 
-def _parked_positions(consumer: str) -> set[int]:
+def _parked_positions(consumer: str, *, to: int, after: int = 0) -> set[int]:
     """Positions that live skipped: each parked event, and each retry that failed again.
 
-    From the log, and from the table what was parked a moment ago, whose event still waits for its own position.
+    From a stretch of the log, and from the table what was parked a moment ago, whose event still waits for its own position.
     """
-    events = read_types(types={EventParked.type}, to=last_position())
+    events = read_types(types={EventParked.type}, after=after, to=to)
     parked = {event.data["parked_position"] for event in events if event.data["consumer"] == consumer}
     return parked.union(*rows("SELECT position FROM eventlog_parked WHERE consumer = %s", [consumer]))
 

@@ -70,16 +70,19 @@ def row_visible(row_id: int, *, wait_seconds: float = 0.0) -> Visibility:
         pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
 
+# A row that neither waits nor has a position here has it in a file: the end of what is archived tells that all have seen it.
 _STANDING = """
-SELECT (SELECT position FROM eventlog_position WHERE event_id = %s),
+SELECT coalesce((SELECT position FROM eventlog_position WHERE event_id = %(row)s),
+                (SELECT max(to_row) - 1 FROM eventlog_archive WHERE relation = 'eventlog_position'
+                 HAVING NOT EXISTS (SELECT 1 FROM eventlog_pending WHERE id <= %(row)s AND %(row)s = ANY (event_ids)))),
        (SELECT min(coalesce(c.position, 0))
-          FROM unnest(%s::text[]) AS n (name) LEFT JOIN eventlog_checkpoint c ON c.consumer = n.name)"""
+          FROM unnest(%(consumers)s::text[]) AS n (name) LEFT JOIN eventlog_checkpoint c ON c.consumer = n.name)"""
 
 
 def standing(row_id: int) -> tuple[int | None, int]:
-    """The position of an event row, and the position that every projection has reached."""
+    """The position of an event row (of an archived one, a later one), and the position that every projection has reached."""
     if row_id == 0:
         return 0, 0
-    row = query(_STANDING, [row_id, list(projections())]).fetchone()
+    row = query(_STANDING, {"row": row_id, "consumers": list(projections())}).fetchone()
     assert row is not None  # a SELECT without FROM gives one row
     return row[0], row[1] or 0

@@ -9,22 +9,26 @@ from typing import Any
 
 import orjson
 
+from eventlog.archives import LIVE, Sources, attach
 from eventlog.database import Row, rows, scalar
-from eventlog.errors import LogDamaged
+from eventlog.errors import LogDamaged, UnreadableEvent
 from eventlog.events import RecordedEvent, upcast
 
 # data as text: psycopg would parse json by the standard library, five times slower than orjson
 _COLUMNS = """e.id, e.shop_id, e.stream, e.version, e.type, e.schema_version, e.data::text, e.personal, e.subject_id,
               e.event_id, e.occurred_at, e.recorded_at"""
-# One walk along the leaves of each primary key; joining row by row would descend the event index for each.
-_READ = f"""
-WITH wanted AS MATERIALIZED (SELECT position, event_id FROM eventlog_position WHERE position > %s AND position <= %s)
-SELECT (SELECT count(*) FROM wanted), w.position, {_COLUMNS}
+# One walk along the leaves of each primary key; joining row by row would descend the event index for each. The counts
+# notice a hole, also where no event is of a wanted type.
+_COUNTS = """(SELECT count(*) FROM wanted),
+       (SELECT count(*) FROM eventlog_event WHERE id = ANY (ARRAY(SELECT event_id FROM wanted)))"""
+_WANTED = """
+WITH wanted AS MATERIALIZED (SELECT position, event_id FROM eventlog_position WHERE position > %s AND position <= %s)"""
+_READ = f"""{_WANTED}
+SELECT {_COUNTS}, w.position, {_COLUMNS}
   FROM eventlog_event e JOIN wanted w ON w.event_id = e.id
  WHERE e.id = ANY (ARRAY(SELECT event_id FROM wanted)) AND (%b::text[] IS NULL OR e.type = ANY (%b::text[]))
  ORDER BY w.position"""
-
-_COUNT = "SELECT count(*) FROM eventlog_position WHERE position > %s AND position <= %s"
+_COUNT = f"{_WANTED} SELECT {_COUNTS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +39,41 @@ class Head:
     state: dict[str, Any] | None = None
 
 
-def read(*, after: int, to: int, types: Collection[str] | None = None) -> list[RecordedEvent]:
-    """Return the events at positions after < p <= to, in order, upcast. Raises LogDamaged when there is a hole."""
+def read(
+    *, after: int, to: int, types: Collection[str] | None = None, keep_unreadable: bool = False
+) -> list[RecordedEvent]:
+    """Return the events at positions after < p <= to, in order, upcast; archives are attached where they are needed.
+
+    Raises LogDamaged when there is a hole, ArchiveDamaged, and UnreadableEvent when an upcaster fails, unless such
+    events are to be kept for the reader to deal with.
+    """
+    found, short = _fetch(LIVE, after, to, types)
+    if short and (sources := attach(after=after, to=to)) != LIVE:
+        found, short = _fetch(sources, after, to, types)
+    if short:
+        raise LogDamaged(f"{short} between {after} and {to}")
+    events = [_recorded(row[2:]) for row in found]
+    for event in events if not keep_unreadable else ():
+        if event.unreadable:
+            raise UnreadableEvent(f"The event at position {event.position} ({event.type}) {event.unreadable}.")
+    return events
+
+
+def _fetch(sources: Sources, after: int, to: int, types: Collection[str] | None) -> tuple[list[Row], str | None]:
+    """Rows, and what is missing of the stretch."""
     wanted = None if types is None else sorted(types)
-    found = rows(_READ, [after, to, wanted, wanted], binary=True)
-    there = found[0][0] if found else scalar(_COUNT, [after, to])
-    if there != to - after:
-        raise LogDamaged(f"{to - after - there} positions are missing between {after} and {to}")
-    if wanted is None and len(found) != there:
-        raise LogDamaged(f"{there - len(found)} events are missing between {after} and {to}")
-    return [_recorded(row[1:]) for row in found]
+    found = rows(sources.sql(_READ), [after, to, wanted, wanted], binary=True)
+    positions, events = found[0][:2] if found else rows(sources.sql(_COUNT), [after, to])[0]
+    if positions != to - after:
+        return found, f"{to - after - positions} positions are missing"
+    if events != positions:
+        return found, f"{positions - events} events are missing"
+    return found, None
 
 
-def read_at(position: int) -> RecordedEvent:
-    """Return the event at one position."""
-    return read(after=position - 1, to=position)[0]
+def read_at(position: int, *, keep_unreadable: bool = False) -> RecordedEvent:
+    """Return the event at one position. Raises as `read`."""
+    return read(after=position - 1, to=position, keep_unreadable=keep_unreadable)[0]
 
 
 def read_stream(*, shop_id: int, stream: str) -> list[RecordedEvent]:
@@ -61,11 +85,11 @@ def read_stream(*, shop_id: int, stream: str) -> list[RecordedEvent]:
 
 
 def read_types(
-    *, types: Collection[str], to: int, shop_id: int | None = None, batch: int = 20_000
+    *, types: Collection[str], to: int, after: int = 0, shop_id: int | None = None, batch: int = 20_000
 ) -> Iterator[RecordedEvent]:
-    """Walk the whole log up to a position for some types of events (for replays; it may take a while)."""
-    for after in range(0, to, batch):
-        for event in read(after=after, to=min(to, after + batch), types=types):
+    """Walk the log at after < p <= to for some types of events (for replays; it may take a while)."""
+    for start in range(after, to, batch):
+        for event in read(after=start, to=min(to, start + batch), types=types):
             if shop_id is None or event.shop_id == shop_id:
                 yield event
 
@@ -156,6 +180,7 @@ def _recorded(row: Row) -> RecordedEvent:
     position, id_, shop_id, stream, version, type_, schema, data, personal, subject_id, event_id, occurred, recorded = (
         row
     )
+    fields, unreadable = _readable(type_, schema, data)
     return RecordedEvent(
         position=position,
         id=id_,
@@ -163,10 +188,19 @@ def _recorded(row: Row) -> RecordedEvent:
         stream=stream,
         version=version,
         type=type_,
-        data=upcast(type_, schema, orjson.loads(data)),
+        data=fields,
         personal=personal,
         subject_id=subject_id,
         event_id=event_id,
         occurred_at=occurred,
         recorded_at=recorded,
+        unreadable=unreadable,
     )
+
+
+def _readable(type_: str, schema: int, data: str) -> tuple[dict[str, Any], str | None]:
+    """The data upcast; or empty, and what is wrong with it, which is for whoever consumes the type to count and park."""
+    try:
+        return upcast(type_, schema, orjson.loads(data)), None
+    except Exception as error:  # noqa: BLE001  (whatever it is: one event must not stop those of other types)
+        return {}, f"cannot be read from schema version {schema}: {type(error).__name__}: {error}"

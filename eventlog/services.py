@@ -33,9 +33,9 @@ class Appended:
 def append(*, shop_id: int, events: Sequence[NewEvent]) -> list[Appended]:
     """Append a batch in one transaction and answer each event on its own, in the order given.
 
-    Facts with a known id come back as `duplicate`, or `event_id_conflict` when the content differs; nothing of them is
-    stored. Stream events are stored all or none; at most one event a stream.
-    Raises ConcurrentChange when a stream is not at the version an event expects, UnstorableText.
+    An event with a known id comes back as `duplicate`, or `event_id_conflict` when the content (or the stream) differs;
+    nothing of it is stored, whatever version it expects. Of stream events all that are new are stored or none; at most
+    one event a stream. Raises ConcurrentChange when a stream is not at the version a new event expects, UnstorableText.
     """
     try:
         return _append(shop_id, events)
@@ -117,42 +117,53 @@ SELECT accepted, row_ids
 
 
 def _append_facts(shop_id: int, facts: list[tuple[int, NewEvent]]) -> dict[int, Appended]:
-    first: dict[UUID, NewEvent] = {}
-    answered: dict[UUID, int] = {}  # which of several with one id is the one that counts
-    for i, event in facts:
-        first.setdefault(event.event_id, event)
+    if len(facts) == 1:
+        return _answers(shop_id, facts, _store_fact(shop_id, facts[0][1]))
+    return _answers(shop_id, facts, _store_facts(shop_id, _first_of_each_id(facts)))
+
+
+def _first_of_each_id(events: list[tuple[int, NewEvent]]) -> dict[UUID, NewEvent]:
+    """Of several with one id, the first is the one that counts."""
+    return {event.event_id: event for _, event in reversed(events)}
+
+
+def _answers(shop_id: int, events: list[tuple[int, NewEvent]], stored: dict[UUID, Appended]) -> dict[int, Appended]:
+    """What became of each event, given those that were stored, by their ids."""
+    if len(stored) == len(events):  # all are new
+        return {i: stored[event.event_id] for i, event in events}
+    answered: dict[UUID, int] = {}
+    for i, event in events:
         answered.setdefault(event.event_id, i)
-    stored = _store_fact(shop_id, facts[0][1]) if len(facts) == 1 else _store_facts(shop_id, first)
-    if len(stored) == len(facts):  # all are new
-        return {i: Appended("accepted", stored[event.event_id]) for i, event in facts}
+    first = _first_of_each_id(events)
     known = {key: event.hash() for key, event in first.items()}
     known |= _known_hashes(shop_id, [key for key in first if key not in stored])
     outcomes: dict[int, Appended] = {}
-    for i, event in facts:
+    for i, event in events:
         key = event.event_id
         if key in stored and answered[key] == i:
-            outcomes[i] = Appended("accepted", stored[key])
+            outcomes[i] = stored[key]
         else:
             outcomes[i] = Appended("duplicate" if known[key] == event.hash() else "event_id_conflict")
     return outcomes
 
 
-def _store_fact(shop_id: int, event: NewEvent) -> dict[UUID, int]:
-    """Store one fact; its row id by its event id, nothing when the event id is known."""
+def _store_fact(shop_id: int, event: NewEvent) -> dict[UUID, Appended]:
+    """Store one fact, by its event id; nothing when that is known."""
     fact = event.event
     values = [shop_id, event.event_id, event.hash(), fact.type, fact.schema_version, event.payload.decode()]
     row_id = scalar(_APPEND_FACT, [*values, event.personal, event.subject_id, event.causation_id, event.occurred_at])
-    return {} if row_id is None else {event.event_id: row_id}
+    return {} if row_id is None else {event.event_id: Appended("accepted", row_id)}
 
 
-def _store_facts(shop_id: int, events: dict[UUID, NewEvent]) -> dict[UUID, int]:
-    """Store many facts; the row ids by the event ids of those that were not known."""
+def _store_facts(shop_id: int, events: dict[UUID, NewEvent]) -> dict[UUID, Appended]:
+    """Store many facts; those that were not known, by their event ids."""
     ids = sorted(events)
     given = [events[key] for key in ids]
     accepted, row_ids = rows(
         _APPEND_FACTS, [shop_id, ids, [e.hash() for e in given], *_event_columns(given)], binary=True
     )[0]
-    return dict(zip(ids if accepted is None else accepted, row_ids or (), strict=True))
+    stored = zip(ids if accepted is None else accepted, row_ids or (), strict=True)
+    return {key: Appended("accepted", row_id) for key, row_id in stored}
 
 
 def _known_hashes(shop_id: int, ids: list[UUID]) -> dict[UUID, bytes]:
@@ -164,24 +175,29 @@ def _known_hashes(shop_id: int, ids: list[UUID]) -> dict[UUID, bytes]:
 
 _APPEND_STREAMS = """
 SELECT given_id, row_id, stream_version
-  FROM eventlog_append_streams(%s, %b::text[], %b::integer[], %b::text[], %b::uuid[], %b::text[], %b::smallint[],
-                               %b::text[], %b::bytea[], %b::uuid[], %b::uuid[], %b::timestamptz[])"""
+  FROM eventlog_append_streams(%s, %b::text[], %b::integer[], %b::text[], %b::uuid[], %b::bytea[], %b::text[],
+                               %b::smallint[], %b::text[], %b::bytea[], %b::uuid[], %b::uuid[], %b::timestamptz[])"""
 
 
 def _append_streams(shop_id: int, streams: list[tuple[int, NewEvent]]) -> dict[int, Appended]:
-    given = sorted((event for _, event in streams), key=lambda e: e.stream or "")
-    if len({event.stream for event in given}) < len(given):
+    if len({event.stream for _, event in streams}) < len(streams):
         raise ValueError("one append holds two events of one stream; append them one after the other")
+    return _answers(shop_id, streams, _store_streams(shop_id, _first_of_each_id(streams)))
+
+
+def _store_streams(shop_id: int, events: dict[UUID, NewEvent]) -> dict[UUID, Appended]:
+    """Store events of streams; those that were not known, by their event ids. Raises ConcurrentChange."""
+    given = sorted(events.values(), key=lambda e: e.stream or "")
     states = [None if e.state is None else orjson.dumps(e.state).decode() for e in given]
     values = [[e.stream for e in given], [e.expected_version for e in given], states, [e.event_id for e in given]]
+    hashes = [e.hash() for e in given]
     try:
-        found = rows(_APPEND_STREAMS, [shop_id, *values, *_event_columns(given)], binary=True)
+        found = rows(_APPEND_STREAMS, [shop_id, *values, hashes, *_event_columns(given)], binary=True)
     except psycopg.Error as error:
         if error.sqlstate == "FR001":
             raise ConcurrentChange(str(error.diag.message_primary)) from error
         raise
-    stored = {key: Appended("accepted", row_id, version) for key, row_id, version in found}
-    return {i: stored[event.event_id] for i, event in streams}
+    return {key: Appended("accepted", row_id, version) for key, row_id, version in found}
 
 
 def _event_columns(events: Sequence[NewEvent]) -> list[list[Any]]:

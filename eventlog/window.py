@@ -67,7 +67,7 @@ class Window:
         if begun is not None and begun.after <= after < begun.to:
             after = begun.to
         to = max(to, min(last, ((to - 1) // CHUNK + 1) * CHUNK))
-        events = read(after=after, to=to, types=self._types)
+        events = read(after=after, to=to, types=self._types, keep_unreadable=True)
         for number, start, end in _parts(after, to):
             low, high = (bisect_right(events, edge, key=_position) for edge in (start, end))
             part = events[low:high]

@@ -51,6 +51,51 @@ def test_one_event_given_twice_in_a_batch_is_accepted_once(db: None) -> None:
     assert stored() == 2
 
 
+@pytest.mark.parametrize("expected", [None, 0], ids=["any version", "an expected version"])
+def test_a_repeated_event_of_a_stream_is_a_duplicate_and_moves_nothing(db: None, expected: int | None) -> None:
+    event = counted(1, stream="tests/mug", expected_version=expected, state={"hash": "a"})
+    assert outcomes(event) == ["accepted"]
+    assert outcomes(event) == ["duplicate"]
+    assert outcomes(counted(2, event_id=event.event_id, stream="tests/mug")) == ["event_id_conflict"]
+    assert outcomes(counted(1, event_id=event.event_id, stream="tests/cup")) == ["event_id_conflict"]
+    assert outcomes(counted(1, event_id=event.event_id)) == ["event_id_conflict"]
+    assert stored() == 1
+    assert heads(shop_id=SHOP_ID, streams=["tests/mug", "tests/cup"]) == {
+        "tests/mug": Head(1, {"hash": "a"}),
+        "tests/cup": Head(),
+    }
+
+
+def test_of_many_streams_only_the_new_events_are_stored_each_in_its_own(db: None) -> None:
+    known = counted(1, stream="tests/b", state={"n": 1})
+    append(shop_id=SHOP_ID, events=[known])
+    new = [counted(value, stream=f"tests/{name}", state={"n": value}) for value, name in ((2, "c"), (3, "a"))]
+    twice = counted(2, event_id=new[0].event_id, stream="tests/d")
+    assert outcomes(new[0], known, new[1], twice) == ["accepted", "duplicate", "accepted", "event_id_conflict"]
+    assert heads(shop_id=SHOP_ID, streams=["tests/a", "tests/b", "tests/c", "tests/d"]) == {
+        "tests/a": Head(1, {"n": 3}),
+        "tests/b": Head(1, {"n": 1}),
+        "tests/c": Head(1, {"n": 2}),
+        "tests/d": Head(),
+    }
+    assert stored() == 3
+
+
+def test_an_id_of_a_stream_event_is_known_for_two_generations(real_db: None) -> None:
+    event = counted(1, stream="tests/mug")
+    append(shop_id=SHOP_ID, events=[event])
+    turn_now()
+    assert outcomes(event) == ["duplicate"]
+
+
+def test_a_refused_version_does_not_make_the_id_known(db: None) -> None:
+    event = counted(1, stream="tests/mug", expected_version=1)
+    with pytest.raises(ConcurrentChange), transaction.atomic():
+        append(shop_id=SHOP_ID, events=[event])
+    append(shop_id=SHOP_ID, events=[counted(0, stream="tests/mug")])
+    assert outcomes(event) == ["accepted"]
+
+
 def test_one_id_may_be_used_by_two_shops(db: None) -> None:
     event = counted(event_id=UUID(int=7))
     assert [append(shop_id=shop, events=[event])[0].outcome for shop in (1, 2)] == ["accepted", "accepted"]

@@ -11,16 +11,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from structlog.testing import capture_logs
 
-from eventlog import consume, selectors, window
+from eventlog import consume, events, selectors, window
 from eventlog.consume import NotParked, checkpoint_move, checkpoint_read, drain, retry_parked, sequence_and_drain
 from eventlog.database import query, rows, scalar
-from eventlog.errors import LogDamaged, LostClaim
-from eventlog.events import RecordedEvent
+from eventlog.errors import LogDamaged, LostClaim, UnreadableEvent
+from eventlog.events import ClockTicked, NewEvent, RecordedEvent
 from eventlog.projection import Projection, projections
 from eventlog.rebuild import ParkedMeanwhile, RebuildRunning, rebuild
 from eventlog.selectors import age_seconds, lags, oldest_pending_seconds, parked, pending_count
 from eventlog.services import append, forget_drains
-from tests.log_cast import SHOP_ID, Counted, Ledger, count, counted, database_url, ledger_rows, sequence_all
+from tests.log_cast import NOW, SHOP_ID, Counted, Ledger, count, counted, database_url, ledger_rows, sequence_all
 
 
 def values() -> list[int]:
@@ -51,9 +51,6 @@ def test_a_second_drain_finds_nothing(db: None, only_ledger: Ledger) -> None:
 
 
 def test_events_of_other_types_move_the_checkpoint_without_a_note(db: None, only_ledger: Ledger) -> None:
-    from eventlog.events import ClockTicked, NewEvent
-    from tests.log_cast import NOW
-
     append(shop_id=SHOP_ID, events=[NewEvent(event=ClockTicked(), occurred_at=NOW)])
     sequence_and_drain()
     assert checkpoints() == {"tests_ledger": 1}
@@ -67,6 +64,87 @@ def test_a_hole_stops_the_consumer_loudly(db: None, only_ledger: Ledger) -> None
         sequence_and_drain()
     assert values() == []
     assert checkpoints() in ({}, {"tests_ledger": 0})
+
+
+def test_a_position_whose_event_is_gone_stops_the_consumer_as_a_hole_does(db: None, only_ledger: Ledger) -> None:
+    count(1, 2, 3)
+    query("DELETE FROM eventlog_event WHERE id = (SELECT event_id FROM eventlog_position WHERE position = 2)")
+    with pytest.raises(LogDamaged, match="1 events are missing"):
+        sequence_and_drain()
+    assert values() == []
+    assert checkpoints() in ({}, {"tests_ledger": 0})
+
+
+def test_it_is_noticed_as_well_when_no_event_of_the_stretch_is_consumed(db: None, only_ledger: Ledger) -> None:
+    append(shop_id=SHOP_ID, events=[NewEvent(event=ClockTicked(), occurred_at=NOW)])
+    sequence_all()
+    query("DELETE FROM eventlog_event")
+    with pytest.raises(LogDamaged, match="1 events are missing"):
+        sequence_and_drain()
+
+
+@pytest.fixture
+def counted_by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next version of `Counted` holds halves; what is odd cannot be read any more."""
+    monkeypatch.setattr(Counted, "schema_version", 2)
+
+    def halved(data: dict[str, Any]) -> dict[str, Any]:
+        if data["value"] % 2:
+            raise ValueError("it is odd")
+        return {"value": data["value"] // 2}
+
+    monkeypatch.setitem(events._upcasters, (Counted.type, 1), halved)
+
+
+def test_an_event_that_cannot_be_upcast_is_parked_and_the_others_go_on(
+    db: None, only_ledger: Ledger, request: pytest.FixtureRequest
+) -> None:
+    count(2, 3, 4)
+    request.getfixturevalue("counted_by_twos")
+    drain_often()
+    assert values() == [1, 2]
+    ((consumer, position, error, _),) = parked()
+    assert (consumer, position) == ("tests_ledger", 2)
+    assert "cannot be read from schema version 1: ValueError: it is odd" in error
+    with pytest.raises(UnreadableEvent, match="position 2"):
+        selectors.read(after=0, to=3)
+
+
+def test_it_can_be_retried_when_the_upcaster_is_repaired(
+    real_db: None, only_ledger: Ledger, request: pytest.FixtureRequest
+) -> None:
+    count(2, 3, 4)
+    request.getfixturevalue("counted_by_twos")
+    drain_often()
+    retry_parked(consumer="tests_ledger", position=2)
+    drain_often()
+    assert [position for _, position, _, _ in parked()] == [5]
+    events._upcasters[Counted.type, 1] = lambda data: {"value": data["value"] * 10}
+    retry_parked(consumer="tests_ledger", position=5)
+    drain_often()
+    assert [(row[0], row[4]) for row in ledger_rows()] == [(1, 1), (3, 2), (7, 30)]
+
+
+def test_a_rebuild_leaves_out_the_parked_event_that_cannot_be_upcast(
+    real_db: None, only_ledger: Ledger, request: pytest.FixtureRequest
+) -> None:
+    count(2, 3, 4)
+    request.getfixturevalue("counted_by_twos")
+    drain_often()
+    live = ledger_rows()
+    rebuild("tests_ledger")
+    assert ledger_rows() == live
+
+
+def test_a_failure_that_was_got_over_is_forgotten_when_the_consumer_passes(db: None, only_ledger: Ledger) -> None:
+    only_ledger.poison.add(2)
+    count(1, 2, 3)
+    drain(only_ledger)
+    assert rows("SELECT position, attempts FROM eventlog_failure") == [(2, 1)]
+    only_ledger.poison.clear()
+    drain_often()
+    assert values() == [1, 2, 3]
+    assert scalar("SELECT count(*) FROM eventlog_failure") == 0
 
 
 def test_an_event_is_parked_after_three_attempts_and_the_others_go_on(db: None, only_ledger: Ledger) -> None:
@@ -277,9 +355,9 @@ def test_a_stretch_is_read_once_for_all_that_stand_at_its_start(
     reads: list[tuple[int, int]] = []
     original = selectors.read
 
-    def counting(*, after: int, to: int, types: Any) -> list[RecordedEvent]:
+    def counting(*, after: int, to: int, **how: Any) -> list[RecordedEvent]:
         reads.append((after, to))
-        return original(after=after, to=to, types=types)
+        return original(after=after, to=to, **how)
 
     monkeypatch.setattr(window, "read", counting)
     serve(Noted("a"), Noted("b"), Noted("c"))

@@ -20,7 +20,7 @@ def _log(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log whose events are bare positions; it keeps what was read."""
     reads.clear()
 
-    def read(*, after: int, to: int, types: Any) -> list[Any]:
+    def read(*, after: int, to: int, types: Any, keep_unreadable: bool) -> list[Any]:
         reads.append((after, to))
         return [SimpleNamespace(position=position) for position in range(after + 1, to + 1)]
 
