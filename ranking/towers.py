@@ -10,15 +10,17 @@ beat and most commands never encode anything.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 from django.conf import settings
 from django.db import close_old_connections
+from numpy.typing import NDArray
 
 from eventlog.database import rows
 from eventlog.models import DEFAULT_SHOP_ID
@@ -47,6 +49,11 @@ class Model:
     tower: Encoder
     frozen: Encoder
     artefact: str = ""
+    expected: Mapping[str, float] = field(default_factory=dict)
+
+    def expected_of(self, product_ids: Sequence[str]) -> NDArray[np.float64]:
+        """By how much more than average this version expects of products where they were shown, (N,); 1 where unknown."""
+        return np.array([self.expected.get(product_id, 1.0) for product_id in product_ids], dtype=np.float64)
 
     @property
     def is_frozen(self) -> bool:
@@ -190,7 +197,7 @@ def model_load(version: ModelVersion) -> Model:
 
     artefact = artefact_read(artefact_load(version.artefact))
     tower = tower_with_adapter(frozen, artefact) if artefact.tensors else frozen
-    return Model(version.version, version.major, artefact.head, tower, frozen, version.artefact)
+    return Model(version.version, version.major, artefact.head, tower, frozen, version.artefact, artefact.expected)
 
 
 def model_at(shop_id: int, version: str) -> Model:

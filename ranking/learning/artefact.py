@@ -16,16 +16,22 @@ _MANIFEST = "manifest"
 
 @dataclass(frozen=True)
 class Artefact:
-    """`tensors` is empty for a version that only has a head; `adapter` says how they are applied (kind, scale)."""
+    """`tensors` is empty for a version that only has a head; `adapter` says how they are applied (kind, scale).
+
+    `expected` is how much more than average the version expects of a product where it was shown, by product id.
+    """
 
     head: Head
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     adapter: dict[str, Any] = field(default_factory=dict)
+    expected: dict[str, float] = field(default_factory=dict)
 
 
 def artefact_write(artefact: Artefact) -> bytes:
     """Serialise; the same artefact gives the same bytes."""
-    manifest = {"adapter": artefact.adapter, "head": artefact.head.to_dict()}
+    manifest: dict[str, Any] = {"adapter": artefact.adapter, "head": artefact.head.to_dict()}
+    if artefact.expected:
+        manifest["expected"] = artefact.expected
     tensors = {name: artefact.tensors[name].contiguous() for name in sorted(artefact.tensors)}
     return save(tensors, metadata={_MANIFEST: orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode()})
 
@@ -34,4 +40,4 @@ def artefact_read(content: bytes) -> Artefact:
     """Read what artefact_write wrote."""
     header = orjson.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     manifest = orjson.loads(header["__metadata__"][_MANIFEST])
-    return Artefact(Head.from_dict(manifest["head"]), load(content), manifest["adapter"])
+    return Artefact(Head.from_dict(manifest["head"]), load(content), manifest["adapter"], manifest.get("expected", {}))

@@ -8,18 +8,21 @@ from typing import Any
 from zlib import crc32
 
 from feedback.joining import ClickThrough
+from feedback.selectors import older_click_throughs
 from ranking.encoders import Encoder
 from ranking.judgements import judgements_at
 from ranking.learning.adapters import tower_with_adapter
 from ranking.learning.artefact import Artefact, artefact_read
 from ranking.learning.calibrate import head_calibrated
 from ranking.learning.catalogue import CatalogueAt, catalogue_at
-from ranking.learning.evaluate import Ranker, judge, remember
+from ranking.learning.enrich import enriched
+from ranking.learning.evaluate import Ranker, judge, overlaps, remember
 from ranking.learning.examples import Example, clicked_rows, examples_read
+from ranking.learning.expected import expected_lifts
 from ranking.learning.gate import Trial, Verdict, gate
 from ranking.learning.judged import judged_products, list_ndcg
 from ranking.learning.options import DEFAULTS, TrainOptions
-from ranking.learning.ranges import Split
+from ranking.learning.ranges import Split, clicked
 from ranking.learning.train import Trained, torch_as, train
 from ranking.registry import ModelVersion, artefact_load
 
@@ -47,33 +50,55 @@ def candidate_make(
     base = artefact_read(artefact_load(parent.artefact))
     before = remember(tower_of(frozen, base).encode_query)
     judged = judgements_at(shop_id=parent.shop_id, position=part.to_position)
+    older = older_read(part, shop_id=parent.shop_id, share=options.replay, seed=seed)
     catalogue = catalogue_at(
         shop_id=parent.shop_id, position=part.to_position, major=parent.major,
-        named=part.products() | judged_products(judged), pool=options.pool, seed=seed,
+        named=part.products(older) | judged_products(judged), pool=options.pool, seed=seed,
     )  # fmt: skip
-    clicked_for = clicked_rows(part.train, catalogue)
+    clicked_for = clicked_rows([*older, *part.train], catalogue)
 
     def examples(closed: Sequence[ClickThrough]) -> list[Example]:
         return examples_read(closed, catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for)
 
     with torch_as(threads=options.threads, seed=seed):
         learned = examples(part.train)
+        taught = enriched(
+            [*examples(older), *learned], catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for
+        )
         trained = train(
-            frozen=frozen, parent=base, catalogue=catalogue, examples=learned, clicked_for=clicked_for,
+            frozen=frozen, parent=base, catalogue=catalogue, examples=taught, clicked_for=clicked_for,
             options=options, seed=seed, before=before, progress=progress,
         )  # fmt: skip
         after = remember(tower_of(frozen, trained.artefact).encode_query)
+        calibrating = examples(part.calibrate)
         head = head_calibrated(
-            trained.artefact.head, parent=base.head, before=before, after=after, examples=examples(part.calibrate),
+            trained.artefact.head, parent=base.head, before=before, after=after, examples=calibrating,
             catalogue=catalogue, seed=seed,
         )  # fmt: skip
+        gate_examples = examples(part.gate)
         sides = {"serving": Ranker(before, base.head), "candidate": Ranker(after, head)}
-        newest = judge(**sides, examples=examples(part.gate), catalogue=catalogue)
+        newest = judge(**sides, examples=gate_examples, catalogue=catalogue)
         past = judge(**sides, examples=examples(part.past), catalogue=catalogue)
         serving_list, candidate_list = (list_ndcg(side, judged, catalogue) for side in sides.values())
-        verdict = gate(Trial(*newest, *past, serving_list, candidate_list))
-    metrics = _metrics(part, trained, learned, catalogue) | {"gate": verdict.figures, "options": asdict(options)}
-    return Candidate(replace(trained.artefact, head=head), verdict, metrics, seed)
+        moved = overlaps(**sides, examples=gate_examples, catalogue=catalogue)
+        trial = Trial(*newest, *past, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap)
+        verdict = gate(trial)
+        lifts = expected_lifts(
+            [*learned, *calibrating, *gate_examples], encode=after, head=head, catalogue=catalogue, parent=base.expected
+        )  # fmt: skip
+    metrics = (
+        _metrics(part, trained, taught, catalogue)
+        | {"replayed": len(older)}
+        | {"gate": verdict.figures, "options": asdict(options)}
+    )
+    return Candidate(replace(trained.artefact, head=head, expected=lifts), verdict, metrics, seed)
+
+
+def older_read(part: Split, *, shop_id: int, share: float, seed: int) -> list[ClickThrough]:
+    """A seeded sample of the click-throughs before a range and before those by which forgetting shows."""
+    before = part.past[0].closed_position if part.past else part.from_position + 1
+    count = round(share * sum(clicked(each) for each in part.train))
+    return older_click_throughs(shop_id=shop_id, before_position=before, count=count, seed=seed)
 
 
 def tower_of(frozen: Encoder, artefact: Artefact) -> Encoder:
