@@ -114,7 +114,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         filters=request.filters,
         now=request.now,
     )
-    evidence = evidence_of(candidates, seen, request.now)
+    evidence = evidence_of(candidates, seen, request.now, expected=model.expected_of(candidates.product_ids))
     scores = score(
         dense=candidates.dense,
         bm25=candidates.bm25,
@@ -146,14 +146,14 @@ def near_contexts(
     return list(zip(ids, neighbour_weight(similarities, rewards).tolist(), strict=True))
 
 
-def evidence_of(candidates: Candidates, seen: Snapshot, now: float) -> Evidence:
-    """Gather the evidence of a search, decayed to its time."""
+def evidence_of(candidates: Candidates, seen: Snapshot, now: float, *, expected: NDArray[np.float64]) -> Evidence:
+    """Gather the evidence of a search, decayed to its time; `expected` (N,) is what the model expects of exposure."""
     reward, exposure, at, breadth, breadth_at = seen.shop or (0.0, 0.0, now, 0.0, now)
     own_reward, own_exposure, recent_reward, own_at = seen.context[1:5] if seen.context else (0.0, 0.0, 0.0, now)
     half_life = DEFAULTS.context_half_life_seconds
     return Evidence(
         product_reward=candidates.product_reward,
-        product_exposure=candidates.product_exposure,
+        product_exposure=candidates.product_exposure * expected,
         product_breadth=candidates.product_breadth,
         context_reward=candidates.context_reward,
         context_exposure=candidates.context_exposure,

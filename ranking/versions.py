@@ -73,7 +73,7 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     _await_history(read)
     items = _items(read)
     idfs = _idfs(read)
-    evidence = _evidence(read, items)
+    evidence = _evidence(read, items, model)
     scores = score(
         dense=_dense(read, items, model),
         bm25=_bm25(read, items, idfs),
@@ -274,7 +274,7 @@ def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> d
     }
 
 
-def _evidence(read: RankingToken, items: Sequence[OldItem]) -> Evidence:
+def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model) -> Evidence:
     products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
     breadth = {
         product_id: (total,)
@@ -300,7 +300,7 @@ def _evidence(read: RankingToken, items: Sequence[OldItem]) -> Evidence:
     scalars = read.scalars
     return Evidence(
         product_reward=column(products, 0),
-        product_exposure=column(products, 1),
+        product_exposure=column(products, 1) * model.expected_of([item.product_id for item in items]),
         product_breadth=column(breadth, 0),
         context_reward=column(own, 0),
         context_exposure=column(own, 1),
