@@ -13,9 +13,10 @@ from django.conf import settings
 from eventlog.database import rows
 from feedback.joining import ClickThrough
 
-_CLOSED = """
-SELECT impression_position, closed_position, context_kind, context_key, context_text, items, first_rank, ranking_ref,
-       outcomes, shown_at, implied, late
+_COLUMNS = """impression_position, closed_position, context_kind, context_key, context_text, items, first_rank, ranking_ref,
+       outcomes, shown_at, implied, late"""
+_CLOSED = f"""
+SELECT {_COLUMNS}
   FROM feedback_clickthrough
  WHERE shop_id = %s AND closed_position > %s AND closed_position <= %s
  ORDER BY closed_position, impression_position LIMIT %s"""
@@ -58,6 +59,20 @@ def closed_positions_of(*, shop_id: int, subjects: Collection[UUID]) -> list[int
 def closed_positions_of_erased(*, shop_id: int) -> list[int]:
     """Where the click-throughs closed that somebody was part of who is erased by now, in order, one entry each."""
     return sorted(closed for _, closed in rows(_OF_PERSONS.format(whose="erased"), {"shop": shop_id}))
+
+
+# by a hash of their position, so that every one is as likely and the same seed finds the same ones
+_OLDER = f"""
+SELECT * FROM (
+  SELECT {_COLUMNS} FROM feedback_clickthrough
+   WHERE shop_id = %s AND closed_position < %s AND outcomes <> '{{}}'
+   ORDER BY hashint8extended(impression_position, %s), impression_position LIMIT %s) sampled
+ ORDER BY closed_position, impression_position"""
+
+
+def older_click_throughs(*, shop_id: int, before_position: int, count: int, seed: int) -> list[ClickThrough]:
+    """Return a seeded sample of the click-throughs with an outcome that closed before a position, in closing order."""
+    return [_click_through(row) for row in rows(_OLDER, [shop_id, before_position, seed, count])] if count else []
 
 
 _SAMPLE, _AHEAD = 500, 200

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from ranking.learning.calibrate import Encode
 from ranking.learning.catalogue import CatalogueAt, Floats
 from ranking.learning.examples import Example
+from ranking.overlap import rank_biased_overlap
 from ranking.relevance import Head, relevance
 
 NEAREST = 50  # of each of the two models: the products that either could put on a first page
+FIRST = 10  # products of a first page: those whose moving shoppers notice
 Doubles = NDArray[np.float64]
 
 
@@ -52,6 +54,14 @@ def judge(
              for ranker in (serving, candidate)]  # fmt: skip
     before, after = (Judged(*np.array(side, dtype=np.float64).reshape(-1, 4).T) for side in sides)
     return before, after
+
+
+def overlaps(*, serving: Ranker, candidate: Ranker, examples: Sequence[Example], catalogue: CatalogueAt) -> Doubles:
+    """How alike the first ten products of two models are for each query asked, in [0, 1], (Q,)."""
+    texts = sorted({example.text for example in examples})
+    tops = [[np.argsort(-_relevance(ranker, text, catalogue), kind="stable")[:FIRST].tolist()
+             for ranker in (serving, candidate)] for text in texts]  # fmt: skip
+    return np.array([rank_biased_overlap(before, after) for before, after in tops], dtype=np.float64)
 
 
 def _found(serving: Ranker, candidate: Ranker, example: Example, catalogue: CatalogueAt) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ class Trial:
 
     The lists are nDCG@10 of each query that the shop judged, (Q,), empty where it judged none. What taught the candidate
     decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it.
+    `overlaps` are of the first ten products of both, (Q,).
     """
 
     serving: Judged
@@ -37,6 +38,8 @@ class Trial:
     serving_list: Doubles = field(default_factory=lambda: np.zeros(0))
     candidate_list: Doubles = field(default_factory=lambda: np.zeros(0))
     taught_by: Teacher = "clicks"
+    overlaps: Doubles = field(default_factory=lambda: np.zeros(0))
+    least_overlap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def gate(trial: Trial) -> Verdict:
         "judged_queries": len(trial.serving_list),
         "serving_list": mean_known(trial.serving_list),
         "candidate_list": mean_known(trial.candidate_list),
+        "overlap": mean_known(trial.overlaps),
     }
     return Verdict("; ".join(reasons) or None, figures)
 
@@ -126,6 +130,14 @@ def stays_calibrated(trial: Trial) -> str | None:
     return f"log loss of ŷ rises from {before:.4f} to {after:.4f}"
 
 
+def moves_little(trial: Trial) -> str | None:
+    """One version must not turn first pages over: a range that does is odd, and shoppers lose what they knew."""
+    overlap = mean_known(trial.overlaps)
+    if overlap is None or overlap >= trial.least_overlap:
+        return None
+    return f"first pages move too far: their rank-biased overlap is {overlap:.3f}, {trial.least_overlap:g} is the least"
+
+
 CRITERIA: Sequence[Criterion] = (
     judged_by_enough,
     orders_shown_no_worse,
@@ -134,6 +146,7 @@ CRITERIA: Sequence[Criterion] = (
     better_somewhere,
     learns_more_than_it_forgets,
     stays_calibrated,
+    moves_little,
 )
 
 

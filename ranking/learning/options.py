@@ -51,6 +51,12 @@ class TrainOptions:
     sampling_power: float = 0.0
     """An example is drawn with chance 1 / count(its query)^power: 0 each click alike, 1 each distinct query alike."""
 
+    # besides the range itself
+    replay: float = 0.0
+    """Older click-throughs, for each one with an outcome of the range: a seeded sample of all before it."""
+    relation_weight: float = 0.0
+    """Of products related to the one wanted (variant of, accessory of), as positives."""
+
     # negatives
     hard_negatives: int = 16
     """Nearest products that nobody clicked for this query, for click-throughs that say nothing of what else was shown."""
@@ -58,6 +64,14 @@ class TrainOptions:
     """They are most likely seen and passed over: shops list what is near."""
     in_batch_weight: float = 0.5
     """Other queries' products keep the tower in its place; they are easy, and many. At 0.1 queries never asked gained less."""
+    shown_hard_negatives: int = 0
+    """Nearest products beside those that were shown, as negatives of a shown list."""
+    shown_hard_weight: float = 0.5
+    """Nobody saw them: they count as much as those of other queries."""
+
+    # what may serve
+    least_overlap: float = 0.0
+    """Least mean rank-biased overlap of the first ten before and after, over the queries that judge a version."""
 
     # what it runs on
     threads: int = 1

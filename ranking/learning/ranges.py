@@ -30,9 +30,10 @@ class Split:
     gate: Sequence[ClickThrough]
     past: Sequence[ClickThrough] = ()
 
-    def products(self) -> set[str]:
-        """All products that these click-throughs name."""
-        return {product for each in (*self.train, *self.calibrate, *self.gate, *self.past) for product in each.items}
+    def products(self, older: Sequence[ClickThrough] = ()) -> set[str]:
+        """All products that these click-throughs name, and some older ones."""
+        every = (*self.train, *self.calibrate, *self.gate, *self.past, *older)
+        return {product for each in every for product in each.items}
 
 
 def clicked(closed: ClickThrough) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from eventlog.errors import LostClaim
 from eventlog.services import append
 from ranking import training
 from ranking.learning.artefact import artefact_write
-from ranking.learning.candidate import Candidate, candidate_make
+from ranking.learning.candidate import Candidate, candidate_make, older_read
 from ranking.learning.options import TrainOptions
 from ranking.learning.ranges import Split
 from ranking.registry import (
@@ -225,3 +226,29 @@ def test_a_version_that_goes_live_finds_the_busiest_queries_encoded(monkeypatch:
     monkeypatch.setattr(type(model.tower), "encode_query", lambda *given: pytest.fail("encoded again"))
 
     assert all(len(query_vectors.get(model, query)) == 32 for query in QUERIES)
+
+
+def test_a_version_replays_a_seeded_sample_of_what_closed_before_its_range() -> None:
+    shop_clicks(SHOP_ID, 600, seed=1)
+    train_next()  # on 400 of them
+    shop_clicks(SHOP_ID, 100, seed=2)
+    part = next_part()
+
+    older = older_read(part, shop_id=SHOP_ID, share=0.5, seed=3)
+    candidate = candidate_make(
+        parent=serving(), frozen=encoder_frozen(serving().config["encoder_name"]), part=part,
+        options=replace(QUICK, replay=0.5),
+    )  # fmt: skip
+
+    assert len(older) == 100 == candidate.metrics["replayed"]
+    assert len({each.impression_position for each in older}) == 100
+    assert max(each.closed_position for each in older) < part.past[0].closed_position <= part.from_position
+    assert older == older_read(part, shop_id=SHOP_ID, share=0.5, seed=3)
+    assert older != older_read(part, shop_id=SHOP_ID, share=0.5, seed=4)
+    assert candidate.metrics["examples"] == 300
+
+
+def test_a_shops_first_range_has_nothing_to_replay() -> None:
+    shop_clicks(SHOP_ID, 300, seed=1)
+
+    assert older_read(next_part(), shop_id=SHOP_ID, share=0.5, seed=3) == []

@@ -1,14 +1,19 @@
 """Metrics by hand, what a click-through says, and what the gate refuses."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ranking.learning.evaluate import Judged, log_loss, mrr_at_k, ndcg_at_k, pair_accuracy
-from ranking.learning.examples import gain, looked_at
+from ranking.learning.catalogue import CatalogueAt
+from ranking.learning.evaluate import Judged, Ranker, log_loss, mrr_at_k, ndcg_at_k, overlaps, pair_accuracy
+from ranking.learning.examples import Example, gain, looked_at
 from ranking.learning.gate import LEAST, LEAST_QUERIES, Trial, gate
+from ranking.overlap import rank_biased_overlap
+from ranking.relevance import head_default
 
+HEAD = head_default("minilm")
 ONES = np.ones(3, dtype=np.float32)
 
 
@@ -164,3 +169,30 @@ def test_what_judgements_taught_must_not_cost_what_clicks_did() -> None:
     verdict = gate(Trial(*clicks, **listed(before=0.7, after=0.8), taught_by="judgements"))
 
     assert "MRR" in (verdict.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("overlap", "reason"), [(0.7, None), (0.6, None), (0.59, "overlap is 0.590, 0.6 is the least")]
+)
+def test_first_pages_may_not_be_turned_over(overlap: float, reason: str | None) -> None:
+    better = trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.7, mrr=0.6))
+
+    verdict = gate(replace(better, overlaps=np.full(30, overlap), least_overlap=0.6))
+
+    assert verdict.figures["overlap"] == pytest.approx(overlap)
+    assert verdict.reason is None if reason is None else reason in (verdict.reason or "")
+
+
+def test_overlaps_are_of_the_first_pages_of_each_query_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.eye(12, dtype=np.float32)
+    catalogue = CatalogueAt([f"p{n}" for n in range(12)], vectors, [], ("en",), 12, 2.0, 1, 1)
+    monkeypatch.setattr(CatalogueAt, "lexical", lambda self, query: np.zeros(12, dtype=np.float32))
+    falling = np.linspace(1, 0, 12, dtype=np.float32)
+    asked = [Example(n, text, text, np.array([0]), ONES[:1], ONES[:1], True) for n, text in enumerate("aab")]
+    before = Ranker(lambda text: falling, HEAD)
+    after = Ranker(lambda text: falling if text == "a" else falling[::-1].copy(), HEAD)
+
+    found = overlaps(serving=before, candidate=after, examples=asked, catalogue=catalogue)
+
+    assert found[0] == 1.0
+    assert found[1] == pytest.approx(rank_biased_overlap(range(10), range(11, 1, -1)))
