@@ -6,9 +6,12 @@ import json
 import os
 import secrets
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import make_conninfo
 
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
@@ -60,26 +63,37 @@ def embedded_url(name: str, servers_file: Path) -> str | None:
     return str(url) if url else None
 
 
-def database_from_url(url: str | None) -> dict[str, object]:
+def database_from_url(url: str | None) -> dict[str, Any]:
     """Turn postgresql://user:password@host:port/name into Django's dictionary.
 
-    Without a URL the dictionary names a host that cannot exist, so that the first query says what to do. Parameters
-    (?sslmode=require) are refused, since they would go unheeded: libpq reads them from PGSSLMODE and the like.
+    Without a URL the dictionary names a host that cannot exist, so that the first query says what to do. libpq's parameters
+    (?sslmode=require&sslrootcert=...) become the dictionary's OPTIONS; one that libpq does not know stops the process.
     """
     if not url:
-        return {"HOST": "no-database.start-it-with-make-run-or-set-DATABASE_URL", "NAME": "freshet"}
+        return {"HOST": "no-database.start-it-with-make-run-or-set-DATABASE_URL", "NAME": "freshet", "OPTIONS": {}}
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ImproperlyConfigured(f"DATABASE_URL starts with {parts.scheme!r}; Freshet needs postgresql://.")
-    if parts.query:
-        names = ", ".join(part.partition("=")[0] for part in parts.query.split("&"))
-        raise ImproperlyConfigured(
-            f"DATABASE_URL has {names} after '?'; set libpq's variables instead (PGSSLMODE, ...)."
-        )
     return {
         "HOST": parts.hostname or "",
         "PORT": parts.port or 5432,
         "NAME": unquote(parts.path.lstrip("/")) or "freshet",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
+        "OPTIONS": _libpq_options(parts.query),
     }
+
+
+_OF_THE_URL = {"host", "hostaddr", "port", "dbname", "user", "password"}
+
+
+def _libpq_options(text: str) -> dict[str, str]:
+    """The parameters of a URL's query. Raises ImproperlyConfigured for what libpq does not know or the URL says before."""
+    try:
+        options = dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text)))
+        make_conninfo(**options)
+    except (ValueError, psycopg.ProgrammingError) as error:
+        raise ImproperlyConfigured(f"DATABASE_URL has {text!r} after '?': {str(error).strip()}.") from None
+    if twice := _OF_THE_URL & options.keys():
+        raise ImproperlyConfigured(f"DATABASE_URL has {', '.join(sorted(twice))} after '?'; write it before.")
+    return options

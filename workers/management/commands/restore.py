@@ -17,10 +17,17 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *args: Any, file: Path, yes: bool, **options: Any) -> None:
-        if not yes and input("This replaces everything in the database. Type yes to go on: ").strip() != "yes":
+        if not yes and _answer() != "yes":
             raise CommandError("nothing was changed")
         try:
             backup_restore(file)
         except FreshetError as error:
             raise CommandError(error.detail) from error
         self.stdout.write(f"restored {file}; run `manage.py verify_log`")
+
+
+def _answer() -> str:
+    try:
+        return input("This replaces everything in the database. Type yes to go on: ").strip()
+    except EOFError:
+        raise CommandError("there is nobody to ask: add --yes to replace everything; nothing was changed") from None
