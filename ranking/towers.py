@@ -171,13 +171,17 @@ class Serving:
     def _refresh_for_ever(self) -> None:
         pause = threading.Event()
         while True:
-            try:
-                for shop_id in self._awaited | set(self._models):
-                    self.refresh(shop_id)
-            except Exception:  # the thread must outlive a database that is away; searches go on with what they have
-                log.exception("model_refresh_failed")
-                close_old_connections()
+            self.refresh_each()
             pause.wait(settings.FRESHET_MODEL_REFRESH_SECONDS)
+
+    def refresh_each(self) -> None:
+        """Look for a newer version for every shop; one shop's lost artefact must not keep the others from theirs."""
+        for shop_id in sorted(self._awaited | set(self._models)):
+            try:
+                self.refresh(shop_id)
+            except Exception:  # the thread must outlive a database that is away; searches go on with what they have
+                log.exception("model_refresh_failed", shop_id=shop_id)
+                close_old_connections()
 
 
 serving = Serving()
