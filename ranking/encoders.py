@@ -142,7 +142,7 @@ def encoder_load(name: str | None, *, home: Path, precision: Precision = "fp32",
 def _model_load(source: str, *, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(source)
     options = {"add_pooling_layer": False} if config.model_type in POOLED_TYPES else {}
-    with _quiet():
+    with transformers_quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(source, config=config, dtype=dtype, **options)
     torch.nn.Module.to(model, device)
     model.train(False)
@@ -150,7 +150,7 @@ def _model_load(source: str, *, dtype: torch.dtype, device: torch.device) -> Pre
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def transformers_quiet() -> Iterator[None]:
     """No progress bar per tensor and no report on the pooler that is left out, in every worker's log."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]

@@ -39,14 +39,17 @@ def supervised_train(
     shop_id: int,
     now: datetime,
     options: TrainOptions | None = None,
+    pretrain: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Outcome | None:
     """Train and commit one minor version on the judgement list as it is now; None when a trainer was faster.
 
+    With `pretrain` the tower first learns the shop's language by guessing masked words of its descriptions.
     The version's span of click-throughs is empty: it takes none from the trainer that learns from shoppers.
     Raises TooFewJudgements, VectorsMissing.
     """
-    from ranking.learning.supervised import SUPERVISED, lesson_read, supervised_make  # loads torch
+    from ranking.learning.pretrain import PretrainOptions  # these load torch
+    from ranking.learning.supervised import SUPERVISED, lesson_read, supervised_make
 
     parent = serving_ensured(shop_id, now)
     position = min(checkpoint_read(judgements.name), checkpoint_read(click_throughs.name))
@@ -64,8 +67,9 @@ def supervised_train(
     frozen = encoder_frozen(parent.config.get("encoder_name"))
     # slow, so in no transaction
     candidate = supervised_make(
-        parent=parent, frozen=frozen, lesson=lesson, options=options or SUPERVISED, progress=progress
-    )
+        parent=parent, frozen=frozen, lesson=lesson, options=options or SUPERVISED,
+        language=PretrainOptions() if pretrain else None, progress=progress,
+    )  # fmt: skip
     try:
         return version_commit(
             parent=parent, span=(position, position), candidate=candidate, now=now,

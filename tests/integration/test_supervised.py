@@ -137,6 +137,18 @@ def test_clicks_that_cost_the_judgement_list_are_refused() -> None:
     assert outcome.metrics["gate"]["judged_queries"] == len(WISHES)
 
 
+def test_a_tower_that_learned_the_shops_language_first_passes_the_same_gate() -> None:
+    judge(WISHES)
+
+    outcome = supervised_train(shop_id=SHOP_ID, now=NOW, options=QUICK, pretrain=True)
+
+    assert outcome is not None
+    assert outcome.metrics["pretrain"]["steps"] == 100
+    assert outcome.metrics["gate"]["judged_queries"] >= 8
+    chosen = model_get(shop_id=SHOP_ID, version=outcome.version).config["options"]
+    assert chosen["language"]["masked"] == 0.15
+
+
 def test_a_short_list_trains_nothing() -> None:
     judge(dict(list(WISHES.items())[:10]))
 
@@ -173,3 +185,8 @@ def test_the_command_says_what_came_of_it(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_command_refuses_a_list_that_is_too_short() -> None:
     with pytest.raises(CommandError, match="0 queries"):
         call_command("train", "--supervised", stdout=StringIO(), stderr=StringIO())
+
+
+def test_the_language_alone_is_not_learned_since_nothing_could_judge_it() -> None:
+    with pytest.raises(CommandError, match="goes with --supervised"):
+        call_command("train", "--pretrain", stdout=StringIO(), stderr=StringIO())

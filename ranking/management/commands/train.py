@@ -25,13 +25,18 @@ class Command(BaseCommand):
         parser.add_argument("--now", action="store_true", help="with what there is, even if it is less than usual")
         parser.add_argument("--all", action="store_true", help="version after version, until too little is left")
         parser.add_argument("--supervised", action="store_true", help="from the judgement list, instead of feedback")
+        parser.add_argument(
+            "--pretrain", action="store_true", help="with --supervised: learn the language of the descriptions first"
+        )
 
     def handle(self, *args: Any, shop: int, now: bool, **options: Any) -> None:
         if not Shop.objects.filter(id=shop).exists():
             raise CommandError(f"There is no shop {shop}.")
         sequence_and_drain()
+        if options["pretrain"] and not options["supervised"]:
+            raise CommandError("--pretrain goes with --supervised: without judgements nothing could judge it.")
         if options["supervised"]:
-            self._supervised(shop)
+            self._supervised(shop, pretrain=options["pretrain"])
             return
         trained = self._train(shop, now=now)
         while trained and options["all"]:
@@ -58,11 +63,11 @@ class Command(BaseCommand):
         self._report(outcome)
         return True
 
-    def _supervised(self, shop: int) -> None:
+    def _supervised(self, shop: int, *, pretrain: bool) -> None:
         with tqdm(total=100, unit="%", desc="training on the judgement list", bar_format=_BAR) as bar:
             try:
                 outcome = supervised_train(
-                    shop_id=shop, now=datetime.now(UTC), progress=lambda share: _show(bar, share)
+                    shop_id=shop, now=datetime.now(UTC), pretrain=pretrain, progress=lambda share: _show(bar, share)
                 )
             except FreshetError as error:
                 raise CommandError(error.detail) from error
