@@ -17,7 +17,7 @@ bind = f"{os.environ.get('FRESHET_BIND', '127.0.0.1')}:{os.environ.get('PORT', '
 # Two processes: a search is Python as well as SQL, and one process would keep it on one core. Threads: a request
 # mostly waits for PostgreSQL; each thread holds one connection for its life.
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+worker_class = "config.web_worker.WebWorker"  # threads
 threads = 8
 # Imported once, then forked: half the start, and a worker that died is back at once. Nothing may open a connection or
 # compute with torch on import, for neither connections nor torch's thread pool survive a fork.
@@ -25,6 +25,7 @@ preload_app = True
 keepalive = 30
 timeout = 60
 graceful_timeout = 5
+limit_request_line = 8190  # the most that gunicorn reads; a Chinese character takes 9 of them in an address
 accesslog = None
 loglevel = "warning"
 control_socket_disable = True  # the supervisor controls it

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import psutil
@@ -80,6 +81,18 @@ def test_it_prints_a_key_that_works(running: Running) -> None:
     assert key in running.said()
     address = f"http://127.0.0.1:{running.port}/v1/freshness"
     assert httpx.get(address, headers={"Authorization": f"Api-Key {key}"}, timeout=10).status_code == 200
+
+
+def test_a_long_chinese_query_is_served_and_a_longer_one_answered_with_a_problem(running: Running) -> None:
+    address = f"http://127.0.0.1:{running.port}/v1/search?q="
+    key = {"Authorization": f"Api-Key {(running.home / 'api_key').read_text().strip()}"}
+    assert httpx.get(address + quote("茶" * 890), headers=key, timeout=60).status_code == 200
+
+    refused = httpx.get(address + quote("茶" * 1000), headers=key, timeout=10)
+
+    assert refused.status_code == 414
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.json()["code"] == "query_too_long"
 
 
 @pytest.mark.parametrize("name", PROCESSES)

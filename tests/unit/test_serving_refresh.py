@@ -21,6 +21,6 @@ def test_one_shop_whose_model_cannot_be_loaded_does_not_stop_the_others(monkeypa
 
     monkeypatch.setattr(towers, "close_old_connections", lambda: None)
     serving = Half()
-    serving._models = dict.fromkeys((1, 2, 3))  # type: ignore[arg-type]
+    serving._models = dict.fromkeys((1, 2, 3))  # type: ignore[assignment]
     serving.refresh_each()
     assert refreshed == [1, 2, 3]
