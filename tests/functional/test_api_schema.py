@@ -111,5 +111,6 @@ def test_real_answers_of_every_operation_fit_the_document(busy_shop: SmallShop, 
     assert tour.call("models")["serving"] == "1.0"
     tour.call("model_promote", path_parameters={"version": "1.0"})
     tour.call("freshness")
+    assert tour.call("shopper_erase", path_parameters={"shopper_id": bob.name})["receipt"]
 
     assert tour.left == {"model_rollback"}  # nothing served before the first version: 409, which the fuzzing sees

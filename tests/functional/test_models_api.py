@@ -64,7 +64,7 @@ def test_every_version_says_where_it_comes_from(models: Api) -> None:
     assert newest.pop("artefact")
     assert newest == {
         "version": "1.2", "parent": "1.0", "from_position": 3, "to_position": 9, "metrics": {"gate": {"mrr": 0.5}},
-        "epsilon": None, "state": "candidate", "reason": None,
+        "epsilon": None, "state": "candidate", "reason": None, "erased": 0,
     }  # fmt: skip
 
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.ranking_token import BadToken, RankingToken, token_read, token_sign
+from feedback.ranking_token import LAYOUT, BadToken, RankingToken, _pack, token_read, token_sign
 
 SHOP = 7
 ids = st.integers(1, 2**53)
@@ -35,6 +37,7 @@ tokens = st.builds(
     items=st.lists(st.tuples(ids, st.integers(1, 500)), max_size=100).map(tuple),
     neighbours=st.lists(st.tuples(ids, doubles), max_size=20).map(tuple),
     scalars=st.dictionaries(texts, doubles, max_size=8),
+    subject=st.none() | st.uuids(),
 )
 
 
@@ -108,3 +111,10 @@ def test_every_answer_has_a_ref_of_its_own() -> None:
 
 def test_an_answer_is_as_old_as_the_projection_that_is_furthest_behind() -> None:
     assert a_token(positions={"products": 12, "weights": 9}).as_of_position == 9
+
+
+def test_without_a_shopper_a_token_is_what_it_always_was() -> None:
+    layout, *values = orjson.loads(_pack(a_token()))
+
+    assert (layout, len(values)) == (LAYOUT, 21)
+    assert orjson.loads(_pack(a_token(subject=UUID(int=7))))[1:] == [*values, UUID(int=7).hex]
