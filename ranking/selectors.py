@@ -69,7 +69,7 @@ def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
     none = no_evidence(1)
     evidence = Evidence(
         product_reward=np.array([decayed(reward, at, now, half_life)]),
-        product_exposure=np.array([decayed(exposure, at, now, half_life)]),
+        product_exposure=decayed(exposure, at, now, half_life) * serving.model(shop_id).expected_of([product_id]),
         product_breadth=np.array([decayed(breadth, breadth_at, now, DEFAULTS.breadth_half_life_seconds)]),
         context_reward=none.context_reward,
         context_exposure=none.context_exposure,

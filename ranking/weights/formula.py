@@ -133,7 +133,9 @@ def global_factor(evidence: Evidence, options: WeightOptions = DEFAULTS) -> Floa
     """
     shop = evidence.shop
     if _sends_impressions(shop):
-        found = global_weight(evidence.product_reward, evidence.product_exposure, shop.base_rate, options.pseudo_count)
+        found = global_weight(
+            evidence.product_reward, evidence.product_exposure, shop.base_rate, options.global_pseudo_count
+        )
     else:
         mean = np.full_like(evidence.product_breadth, max(shop.breadth, 0.0) / max(shop.products, 1))
         found = global_weight(evidence.product_breadth, mean, 1.0, options.breadth_pseudo_count)
