@@ -18,7 +18,7 @@ Attach = Callable[[Encoder, Artefact, TrainOptions, int], Trainable]
 
 def adapter_attach(frozen: Encoder, parent: Artefact, options: TrainOptions, *, steps: int) -> Trainable:
     """Return a tower that learns for so many steps, from where the parent's adapter ended; the parent's kind stays."""
-    kind = str(parent.adapter["kind"]) if parent.tensors else options.adapter
+    kind: str = parent.adapter["kind"] if parent.tensors else options.adapter
     trainable = KINDS[kind](frozen, parent, options, steps)
     trainable.tower.model.train(False)  # no dropout: what is trained is exactly what serves
     return trainable

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+AdapterKind: TypeAlias = Literal["lora", "adalora", "bottleneck", "full"]
+LossName: TypeAlias = Literal["pairwise_sigmoid", "listwise_softmax", "info_nce"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +14,7 @@ class TrainOptions:
     """Options of a minor version. Defaults were tried on the Best Buy log and on simulated shoppers of the sample shop."""
 
     # what moves
-    adapter: str = "lora"
+    adapter: AdapterKind = "lora"
     """One of kinds.KINDS; the first version decides for its line, until the next major version."""
     rank: int = 8
     """Of LoRA: 147,456 numbers (590 KB) on a 12-layer encoder of width 384. Of a bottleneck: its width. As `adapter`."""
@@ -28,7 +32,7 @@ class TrainOptions:
     """Largest norm of a step's gradient: one odd batch must not throw the tower."""
 
     # what it learns
-    loss: str = "pairwise_sigmoid"
+    loss: LossName = "pairwise_sigmoid"
     """One of losses.LOSSES."""
     distillation: float = 0.0
     """Weight of the divergence from the parent's scores of the batch's products."""

@@ -10,7 +10,7 @@ from ranking.encoders import Encoder, encoder_load
 from ranking.learning.adapters import tower_with_adapter
 from ranking.learning.artefact import Artefact, artefact_read, artefact_write
 from ranking.learning.kinds import KINDS, adapter_attach
-from ranking.learning.options import TrainOptions
+from ranking.learning.options import AdapterKind, TrainOptions
 from ranking.learning.train import torch_as
 from ranking.learning.trainable import Trainable
 from ranking.relevance import head_default
@@ -97,7 +97,7 @@ def test_an_artefact_is_the_same_bytes_after_reading(moved: Trainable) -> None:
 
 
 @pytest.mark.parametrize(("kind", "mark"), [("lora", "lora_"), ("adalora", "lora_"), ("bottleneck", "down. up.")])
-def test_only_the_adapter_learns(frozen: Encoder, kind: str, mark: str) -> None:
+def test_only_the_adapter_learns(frozen: Encoder, kind: AdapterKind, mark: str) -> None:
     model = attach(frozen, Artefact(HEAD), TrainOptions(adapter=kind)).tower.model
 
     names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -114,7 +114,7 @@ def test_full_moves_all_weights_and_words_only_when_told(frozen: Encoder, words:
 
 
 @pytest.mark.parametrize("kind", ["lora", "adalora", "bottleneck"])
-def test_an_encoder_of_an_unknown_kind_is_refused(frozen: Encoder, kind: str) -> None:
+def test_an_encoder_of_an_unknown_kind_is_refused(frozen: Encoder, kind: AdapterKind) -> None:
     other = encoder_load(frozen.name, home=Path(frozen.name), device="cpu")
     other.model = torch.nn.Bilinear(2, 2, 2)  # type: ignore[assignment]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from ranking.encoders import Encoder, encoder_load
-from ranking.learning.adapters import tower_with_adapter
+from ranking.learning.adapters import APPLIED, tower_with_adapter
 from ranking.learning.artefact import Artefact, artefact_write
 from ranking.learning.average import Average
 from ranking.learning.batches import chances, drawn
@@ -19,7 +20,7 @@ from ranking.learning.examples import Example
 from ranking.learning.gradients import backward, worst_move
 from ranking.learning.kinds import KINDS, adapter_attach
 from ranking.learning.losses import LOSSES
-from ranking.learning.options import TrainOptions
+from ranking.learning.options import AdapterKind, LossName, TrainOptions
 from ranking.learning.train import Trained, train
 from ranking.relevance import Head
 from tests.learning_shop import PRODUCTS, QUERIES, wish
@@ -220,3 +221,8 @@ def test_each_example_is_drawn_as_often_as_its_chance_says_give_or_take_one() ->
         times = np.bincount(drawn(chance, count, np.random.default_rng(count)), minlength=10)
         assert times.sum() == count
         assert np.abs(times - chance * count).max() < 1 + 1e-9
+
+
+def test_options_name_every_loss_and_every_kind_of_adapter_and_serving_applies_each() -> None:
+    assert set(get_args(LossName)) == set(LOSSES)
+    assert set(get_args(AdapterKind)) == set(KINDS) == set(APPLIED)
