@@ -27,7 +27,8 @@ from tests.learning_shop import PRODUCTS, QUERIES, wish
 from tests.tiny_encoder import tiny_encoder_write
 
 HEAD = Head(dense=10.0, lexical=2.0, intercepts={"query": -5.0}, unknown=0.5)
-QUICK = TrainOptions(learning_rate=0.01, most_steps=8, batch=16)
+PLAIN = TrainOptions(loss="pairwise_sigmoid", distillation=0.0, ema=0.0, sampling_power=0.0)
+QUICK = replace(PLAIN, learning_rate=0.01, most_steps=8, batch=16)
 
 
 @pytest.fixture(scope="module")
