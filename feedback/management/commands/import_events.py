@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from catalog.importers.command import FileImportCommand
@@ -19,8 +19,8 @@ class Command(FileImportCommand):
     most = MAX_EVENTS
     afterwards = "The worker brings them into the rankings."
 
-    def open(self, path: Path) -> Source:
-        return events_open(path)
+    def open(self, options: Mapping[str, Any]) -> Source:
+        return events_open(options["file"])
 
     def record(self, *, shop_id: int, items: list[Any], now: datetime) -> RecordResult:
         return events_record(shop_id=shop_id, items=items, now=now)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from catalog.importers.command import FileImportCommand
@@ -19,8 +19,8 @@ class Command(FileImportCommand):
     most = MOST_JUDGEMENTS
     afterwards = "The gate judges the next model version by them; `manage.py train --supervised` learns from them."
 
-    def open(self, path: Path) -> Source:
-        return judgements_open(path)
+    def open(self, options: Mapping[str, Any]) -> Source:
+        return judgements_open(options["file"])
 
     def record(self, *, shop_id: int, items: list[Any], now: datetime) -> JudgedResult:
         return judgements_record(shop_id=shop_id, items=items, now=now)
