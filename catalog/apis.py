@@ -15,6 +15,7 @@ from catalog import schemas
 from catalog.schemas import expected_version, object_of, products_of
 from catalog.selectors import descriptions_read, product_read
 from catalog.services import Revised, description_restore, description_revise, product_retire, products_upsert
+from eventlog.rejections import batch_answer
 
 
 class ProductsApi(APIView):
@@ -37,14 +38,7 @@ class ProductsApi(APIView):
         result = products_upsert(
             shop_id=_shop(request), items=products_of(request.data), origin="api", now=timezone.now()
         )
-        return Response(
-            {
-                "accepted": result.accepted,
-                "duplicates": result.duplicates,
-                "rejected": [rejection.as_dict() for rejection in result.rejected],
-                "receipt": result.receipt,
-            }
-        )
+        return Response(batch_answer(result))
 
 
 class ProductApi(APIView):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -40,6 +41,29 @@ class Rejection:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+class BatchOutcome(Protocol):
+    """What became of the items of a call."""
+
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def rejected(self) -> Sequence[Rejection]: ...
+    @property
+    def receipt(self) -> str: ...
+
+
+def batch_answer(outcome: BatchOutcome) -> dict[str, Any]:
+    """What a call with many items answers, of whatever kind they are."""
+    return {
+        "accepted": outcome.accepted,
+        "duplicates": outcome.duplicates,
+        "rejected": [rejection.as_dict() for rejection in outcome.rejected],
+        "receipt": outcome.receipt,
+    }
 
 
 def rejection_of(error: ValidationError, *, model: type[BaseModel], index: int = 0) -> Rejection:

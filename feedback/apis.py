@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from eventlog.receipts import receipt_visible
+from eventlog.rejections import batch_answer
 from feedback import schemas
 from feedback.erasure import shopper_erase
 from feedback.services import events_record
@@ -35,14 +36,7 @@ class EventsApi(APIView):
     )
     def post(self, request: Request) -> Response:
         result = events_record(shop_id=_shop(request), items=schemas.events_of(request.data), now=timezone.now())
-        return Response(
-            {
-                "accepted": result.accepted,
-                "duplicates": result.duplicates,
-                "rejected": [rejection.as_dict() for rejection in result.rejected],
-                "receipt": result.receipt,
-            }
-        )
+        return Response(batch_answer(result))
 
 
 class ReceiptApi(APIView):

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from eventlog.rejections import batch_answer
 from feedback.privacy import subject_reference
 from feedback.ranking_token import BadToken
 from ranking import schemas
@@ -108,14 +109,7 @@ class JudgementsApi(APIView):
     def post(self, request: Request) -> Response:
         items = judgements_of(request.data)
         result = judgements_record(shop_id=_key(request).shop_id, items=items, now=timezone.now())
-        return Response(
-            {
-                "accepted": result.accepted,
-                "duplicates": result.duplicates,
-                "rejected": [rejection.as_dict() for rejection in result.rejected],
-                "receipt": result.receipt,
-            }
-        )
+        return Response(batch_answer(result))
 
 
 class ModelsApi(APIView):
