@@ -154,3 +154,13 @@ def start_worker() -> subprocess.Popen[bytes]:
     assert worker.stdout is not None
     assert worker.stdout.readline() == b"ready\n"
     return worker
+
+
+def values() -> list[int]:
+    """What the ledger holds, in the order of its rows."""
+    return [row[4] for row in ledger_rows()]
+
+
+def checkpoints() -> dict[str, int]:
+    """Where every consumer stands."""
+    return dict(rows("SELECT consumer, position FROM eventlog_checkpoint"))
