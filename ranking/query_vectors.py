@@ -27,8 +27,10 @@ _AWAY_SECONDS = 5.0  # without Valkey searches go on, and do not wait for it eac
 class QueryVectors:
     """Vectors by tower and text. Those of a tower that is gone age out."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: int = 1) -> None:
+        """`at_once` is how many may be encoded at the same time: cores that are shared encode less, not more."""
         self._vectors: LRUCache[tuple[str, str], Floats] = LRUCache(_IN_PROCESS)
+        self._encoding = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
         self._away_until = 0.0
 
@@ -39,9 +41,18 @@ class QueryVectors:
         if vector is None:
             vector = self._shared([_key(tower, text)]).get(_key(tower, text))
             if vector is None:
-                vector = encode()
-                self._share(_key(tower, text), vector)
+                return self._encoded(tower, text, encode)
             self._keep(tower, text, vector)
+        return vector
+
+    def _encoded(self, tower: str, text: str, encode: Callable[[], Floats]) -> Floats:
+        with self._encoding:
+            with self._lock:
+                vector = self._vectors.get((tower, text))  # many ask at once for what is new: the first encoded it
+            if vector is None:
+                vector = encode()
+                self._keep(tower, text, vector)
+                self._share(_key(tower, text), vector)
         return vector
 
     def fetch(self, tower: str, texts: Sequence[str]) -> set[str]:

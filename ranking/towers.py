@@ -69,7 +69,7 @@ class ModelQueryVectors:
     """Vectors of queries under the models of this process."""
 
     def __init__(self) -> None:
-        self.kept = QueryVectors()
+        self.kept = QueryVectors(at_once=settings.ENCODE_AT_ONCE)
 
     def get(self, model: Model, text: str, *, frozen: bool = False) -> Floats:
         """Look up or encode a query, (D,) float32, by the model's tower or by the encoder below it."""
