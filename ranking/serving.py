@@ -97,6 +97,8 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         filters=request.filters,
         now=request.now,
     )
+    text, documents = text.rarest(seen.term_documents)
+    seen = replace(seen, term_documents=documents)
     corrected = query_correct(shop_id=shop_id, text=request.q, query=text, documents=seen.term_documents)
     if corrected is not text:
         text, seen = corrected, replace(seen, term_documents=term_documents(shop_id, corrected.terms))

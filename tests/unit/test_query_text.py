@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranking.query_text import QueryText
+from ranking.query_text import MOST_GROUPS, QueryText
 
 SHOES = QueryText((("shoe", "schuh"), ("red",), ("xqz",)))
 
@@ -23,3 +23,17 @@ def test_a_word_is_unknown_when_no_product_has_any_variant_of_it() -> None:
 def test_an_empty_query_has_no_terms() -> None:
     assert QueryText(()).terms == []
     assert QueryText(()).largest([]) == []
+
+
+def test_a_page_of_text_is_read_by_its_rarest_words_in_their_order() -> None:
+    page = QueryText(tuple((f"word{n}",) if n % 2 else (f"word{n}", f"wort{n}") for n in range(200)))
+    documents = [int(term[4:]) + 1 for term in page.terms]
+
+    kept, counts = page.rarest(documents)
+
+    assert [group[0] for group in kept.groups] == [f"word{n}" for n in range(MOST_GROUPS)]
+    assert counts == [int(term[4:]) + 1 for term in kept.terms]
+
+
+def test_what_shoppers_type_is_read_whole() -> None:
+    assert SHOES.rarest([4, -1, 0, -1]) == (SHOES, [4, -1, 0, -1])
