@@ -13,7 +13,9 @@ from ranking.analysis import DEFAULT_LANGUAGE, fold, query_terms
 
 LEAST_SIMILARITY = 0.45  # pg_trgm: "headphnes" to "headphon" has 0.58, "mouse" to "house" 0.38
 SHORTEST_CORRECTED = 4  # shorter words are too near to each other
-MOST_GROUPS = 64  # a search is for some words; a pasted page of 1,000 Chinese characters has 1,973 terms, and took 0.27 s
+MOST_GROUPS = (
+    64  # a search is for some words; a pasted page of 1,000 Chinese characters has 1,973 terms, and took 0.27 s
+)
 _LANGUAGES_SECONDS = 5.0
 
 
