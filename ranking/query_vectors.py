@@ -49,10 +49,11 @@ class QueryVectors:
         with self._encoding:
             with self._lock:
                 vector = self._vectors.get((tower, text))  # many ask at once for what is new: the first encoded it
-            if vector is None:
-                vector = encode()
-                self._keep(tower, text, vector)
-                self._share(_key(tower, text), vector)
+            if vector is not None:
+                return vector
+            vector = encode()
+            self._keep(tower, text, vector)
+        self._share(_key(tower, text), vector)  # outside: a slow Valkey must not keep others from encoding
         return vector
 
     def fetch(self, tower: str, texts: Sequence[str]) -> set[str]:
