@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from threading import Lock
 
 from cachetools import TTLCache, cached
@@ -13,9 +14,7 @@ from ranking.analysis import DEFAULT_LANGUAGE, fold, query_terms
 
 LEAST_SIMILARITY = 0.45  # pg_trgm: "headphnes" to "headphon" has 0.58, "mouse" to "house" 0.38
 SHORTEST_CORRECTED = 4  # shorter words are too near to each other
-MOST_GROUPS = (
-    64  # a search is for some words; a pasted page of 1,000 Chinese characters has 1,973 terms, and took 0.27 s
-)
+MOST_GROUPS = 64  # a search is for some words; a pasted page of 1,000 Chinese characters has some 2,000 terms
 _LANGUAGES_SECONDS = 5.0
 
 
@@ -39,13 +38,14 @@ class QueryText:
         """The MOST_GROUPS groups that fewest products have, in the query's order, and their `documents`.
 
         What a term says falls with how many have it, so of a page pasted into the search box the rarest words speak.
+        Words that no product has come last: they find nothing.
         """
         if len(self.groups) <= MOST_GROUPS:
             return self, list(documents)
         left = iter(documents)
         counts = [[next(left) for _ in group] for group in self.groups]
-        rarest = sorted(range(len(counts)), key=lambda n: min(max(each, 0) for each in counts[n]))[:MOST_GROUPS]
-        kept = sorted(rarest)
+        fewest = [min((each for each in group if each >= 0), default=inf) for group in counts]
+        kept = sorted(sorted(range(len(counts)), key=fewest.__getitem__)[:MOST_GROUPS])
         return replace(self, groups=tuple(self.groups[n] for n in kept)), [each for n in kept for each in counts[n]]
 
     def unknown(self, documents: Sequence[int]) -> list[int]:

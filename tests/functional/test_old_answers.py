@@ -94,6 +94,16 @@ def test_a_page_further_down_is_made_again_with_its_ranks(busy_shop: SmallShop, 
     assert same(again, answer)
 
 
+def test_what_a_pasted_page_found_is_found_by_its_words_and_made_again(busy_shop: SmallShop, api: Api) -> None:
+    page = " ".join([*(f"xqz{n}" for n in range(100)), "stoneware mug"])
+    answer = api.get("/v1/search", q=page, k=10, explain=1).json()
+
+    feedback(busy_shop, seed=4, count=200)
+
+    assert any(item["explanation"]["lexical"] > 0 for item in answer["items"])
+    assert same(api.post("/v1/rankings", {"token": answer["ranking"]["token"]}).json(), answer)
+
+
 @pytest.mark.parametrize("change", ["cut", "flip", "foreign", "empty"])
 def test_a_forged_token_is_refused(busy_shop: SmallShop, api: Api, change: str) -> None:
     token = api.get("/v1/search", q="mug").json()["ranking"]["token"]

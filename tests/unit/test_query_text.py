@@ -37,3 +37,12 @@ def test_a_page_of_text_is_read_by_its_rarest_words_in_their_order() -> None:
 
 def test_what_shoppers_type_is_read_whole() -> None:
     assert SHOES.rarest([4, -1, 0, -1]) == (SHOES, [4, -1, 0, -1])
+
+
+def test_of_a_page_the_words_that_no_product_has_are_left_out_first() -> None:
+    page = QueryText((*((f"xqz{n}",) for n in range(200)), ("shoe", "schuh")))
+
+    kept, counts = page.rarest([*(-1 for _ in range(200)), 4, -1])
+
+    assert kept.groups == (*((f"xqz{n}",) for n in range(MOST_GROUPS - 1)), ("shoe", "schuh"))
+    assert counts == [*(-1 for _ in range(MOST_GROUPS - 1)), 4, -1]
