@@ -43,8 +43,8 @@ class Rejection:
         return asdict(self)
 
 
-class BatchOutcome(Protocol):
-    """What became of the items of a call."""
+class BatchCounts(Protocol):
+    """What became of many items."""
 
     @property
     def accepted(self) -> int: ...
@@ -52,6 +52,11 @@ class BatchOutcome(Protocol):
     def duplicates(self) -> int: ...
     @property
     def rejected(self) -> Sequence[Rejection]: ...
+
+
+class BatchOutcome(BatchCounts, Protocol):
+    """What became of the items of a call."""
+
     @property
     def receipt(self) -> str: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,18 +16,12 @@ from django.db import transaction
 from catalog.importers.rows import BadFile, Source, SourceRow
 from catalog.models import FileImport
 from catalog.services import products_upsert
-from eventlog.rejections import Rejection
+from eventlog.rejections import BatchCounts
 
 
-class BatchResult(Protocol):
-    """What became of a batch of rows."""
+class BatchResult(BatchCounts, Protocol):
+    """What became of a batch of rows. `row_id`: its newest event row, or 0."""
 
-    @property
-    def accepted(self) -> int: ...
-    @property
-    def duplicates(self) -> int: ...
-    @property
-    def rejected(self) -> Sequence[Rejection]: ...
     @property
     def row_id(self) -> int: ...
 
