@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
 # One query on one core: more cores encode one query hardly faster, and threads that each want all cores stand in each
-# other's way (bench.serve, new queries of 16 clients on two cores: 58 instead of 51 searches/s). Torch reads it on import.
+# other's way (bench.serve, new queries of 16 clients on two cores: 52 to 55 searches/s instead of 51). Torch reads it
+# on import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 bind = f"{os.environ.get('FRESHET_BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"

@@ -164,8 +164,8 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
 FRESHET_ENCODER = os.environ.get("FRESHET_ENCODER") or None  # None: multilingual-e5-small from its wheel
 STOREFRONT_API_KEY_FILE = FRESHET_HOME / "storefront_key"
 FRESH_TARGET_SECONDS = 2.0
-# queries that a process encodes at the same time: its share of the cores
-ENCODE_AT_ONCE = max(1, (os.cpu_count() or 1) // max(1, env_int("WEB_CONCURRENCY", 2)))
+# queries that a process encodes at the same time; of 16 shoppers one process may have twelve, so not its share of the cores
+ENCODE_AT_ONCE = os.cpu_count() or 1
 FRESHET_MODEL_REFRESH_SECONDS = 0.5  # how often a serving process looks for a promoted version; 0: at each search
 # how long an impression waits for what follows from it; after a change: rebuild_projection click_throughs
 FRESHET_CLICK_THROUGH_SECONDS = env_int("FRESHET_CLICK_THROUGH_SECONDS", 1800)
