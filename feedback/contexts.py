@@ -35,13 +35,18 @@ def context_key(text: str) -> str:
 
     Letters of every script, digits, symbols and emoji stay. Normalising a key again changes nothing.
     """
-    bare = text.translate(_BARE)
-    # case folding opens what NFKC composed and NFKC composes what folding left, so each runs twice (as NFKC_Casefold)
-    folded = normalize("NFKC", normalize("NFKC", normalize("NFD", bare).casefold()).casefold())
-    key = " ".join(folded.translate(_BARE).split())
+    key = bare_text(text)
     if len(key) <= _LONGEST_KEY:
         return key
     return f"{key[:_KEPT].strip()} {blake2b(key.encode(), digest_size=16).hexdigest()}"
+
+
+def bare_text(text: str) -> str:
+    """The words of a query, as `context_key` has them but in full; empty where nothing is left."""
+    bare = text.translate(_BARE)
+    # case folding opens what NFKC composed and NFKC composes what folding left, so each runs twice (as NFKC_Casefold)
+    folded = normalize("NFKC", normalize("NFKC", normalize("NFD", bare).casefold()).casefold())
+    return " ".join(folded.translate(_BARE).split())
 
 
 class _Bare(dict[int, int | None]):

@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from feedback.contexts import bare_text
 from ranking.pretrained import Pretrained, pretrained_fingerprint, pretrained_resolve
 
 Precision = Literal["fp32", "bf16"]
@@ -47,8 +48,11 @@ class Encoder:
         self.max_tokens = min(MAX_TOKENS, positions, int(self.tokenizer.model_max_length))
 
     def query_text(self, query: str) -> str:
-        """What the tokenizer is given for a query, in one case: shoppers who type "GTA" and "gta" mean the same."""
-        return self.pretrained.query_prefix + " ".join(query.lower().split())
+        """What the tokenizer is given for a query: its words as its context has them, so one encoding serves both.
+
+        Shoppers who type "GTA 4" and "gta-4" mean the same.
+        """
+        return self.pretrained.query_prefix + (bare_text(query) or " ".join(query.split()))
 
     def product_text(self, text: str) -> str:
         """What the tokenizer is given for a product's text (see the function `product_text`)."""

@@ -62,7 +62,7 @@ def neighbours_find(
 
     `own` is the query's own context where it has one already, which is no neighbour of itself. `vector` is what the tower
     made of the query. Where that is what the frozen encoder makes of the key it serves here too, so that a new query is
-    encoded once. As typed, "Gta" lies farther from "gta 4" than "gta" does, and stored contexts are encoded by their keys.
+    encoded once: an encoder is given the words of a query, which all but the longest keys are.
     """
     same = model.is_frozen and model.frozen.query_text(text) == model.frozen.query_text(key)
     near = vector if same else query_vectors.get(model, key, frozen=True)
