@@ -32,7 +32,7 @@ from eventlog.rejections import Rejection, rejection_of
 from eventlog.selectors import heads
 from eventlog.services import Appended, append
 
-ATTEMPTS = 8
+ATTEMPTS = 3  # the second is alone among upserts; only an edit that names its version may still come between
 T = TypeVar("T")
 
 
@@ -76,8 +76,8 @@ def products_upsert(*, shop_id: int, items: Sequence[Any], origin: Origin, now: 
     """Record whole products; answer each item on its own.
 
     What says nothing new appends nothing and counts as duplicate. Of several items for one product the last readable
-    one counts, those before it are duplicates. A retired product is refused (`product_retired`). Writers that meet on
-    a product take turns; ConcurrentChange is raised when that did not help several times over.
+    one counts, those before it are duplicates. A retired product is refused (`product_retired`). A writer who meets
+    another one on a product tries again alone; ConcurrentChange is raised when edits came between three times over.
     """
     batch = _parse(items, origin)
     appended, retired = _retried(shop_id, lambda: _upsert(shop_id, batch, now))
@@ -234,14 +234,19 @@ def _revised(shop_id: int, head: ProductHead, events: list[NewEvent]) -> Revised
 
 
 def _retried(shop_id: int, attempt: Callable[[], T]) -> T:
-    """Try again when another writer was faster; from the second time on, those who try again take turns."""
+    """Try again when another writer was faster: alone, since first attempts share the lock that a second one owns.
+
+    PostgreSQL grants it in the order asked for, so a writer waits once for those under way and is not overtaken again.
+    """
     for n in range(ATTEMPTS):
+        lock = "pg_advisory_xact_lock" if n else "pg_advisory_xact_lock_shared"
         try:
             with transaction.atomic():
-                if n:
-                    query("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"catalog/{shop_id}"])
+                query(f"SELECT {lock}(hashtextextended(%s, 0))", [f"catalog/{shop_id}"])
                 return attempt()
-        except ConcurrentChange:
+        except (
+            ConcurrentChange
+        ):  # the savepoint's end gave the shared lock back, so that two do not wait for each other
             if n == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")

@@ -240,22 +240,36 @@ def _race(*jobs: Any) -> list[BaseException]:
 
 
 def test_racing_upserts_of_the_same_products_all_get_through(real_db: None) -> None:
+    writers, turns = 8, 8
+
     def writer(n: int) -> Any:
         def write() -> None:
-            for turn in range(5):
+            for turn in range(turns):
                 items = [{"product_id": str(i), "title": f"{n}/{turn}", "price": n * 10 + turn} for i in range(20)]
                 result = upsert(*items)
                 assert counts(result) == (20, 0, 0)
 
         return write
 
-    assert _race(*(writer(n) for n in range(6))) == []
+    assert _race(*(writer(n) for n in range(writers))) == []
     drain()
-    assert scalar("SELECT count(*) FROM eventlog_event") == 6 * 5 * 20 * 2
-    assert rows("SELECT DISTINCT description_version, offer_version FROM catalog_product") == [(30, 30)]
+    assert scalar("SELECT count(*) FROM eventlog_event") == writers * turns * 20 * 2
+    assert rows("SELECT DISTINCT description_version, offer_version FROM catalog_product") == [(writers * turns,) * 2]
     # what a writer said at once stands in one piece: title and price come from the same item
     torn = "price <> split_part(title, '/', 1)::int * 10 + split_part(title, '/', 2)::int"
     assert scalar(f"SELECT count(*) FROM catalog_product WHERE {torn}") == 0
+
+
+def test_an_upsert_that_lost_is_not_overtaken_by_those_that_come_later(
+    real_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.services.ATTEMPTS", 2)  # alone at the second attempt, so that no third is needed
+
+    def write() -> None:
+        for turn in range(20):
+            upsert({"product_id": "mug", "title": f"{threading.get_ident()}/{turn}"})
+
+    assert _race(*[write] * 6) == []
 
 
 def test_of_two_racing_editors_one_is_told(real_db: None) -> None:
