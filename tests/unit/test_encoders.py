@@ -42,6 +42,18 @@ def test_the_same_query_gives_the_same_bits(minilm: Encoder) -> None:
     assert np.array_equal(first, minilm.encode_query(" red  sneakers "))
 
 
+def test_a_query_is_encoded_by_the_words_of_its_context_however_it_is_typed(minilm: Encoder) -> None:
+    assert minilm.query_text("GTA-4") == minilm.query_text(" gta 4! ")
+    assert np.array_equal(minilm.encode_query("GTA-4"), minilm.encode_query("gta 4"))
+    assert minilm.query_text("?!  ?") == minilm.pretrained.query_prefix + "?! ?"  # nothing is left of it: as typed
+
+
+def test_a_query_too_long_for_a_key_is_encoded_by_its_words_and_not_by_a_digest(minilm: Encoder) -> None:
+    page = " ".join(f"word{n}" for n in range(400))
+
+    assert minilm.query_text(page) == minilm.pretrained.query_prefix + page
+
+
 def test_products_come_back_in_the_order_given_whatever_their_length(minilm: Encoder) -> None:
     texts = ["a long text about garden hoses and sprinklers " * 5, "mug", "red running shoes for men"]
     counted: list[int] = []
