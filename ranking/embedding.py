@@ -17,7 +17,6 @@ from uuid import UUID, uuid5
 
 import numpy as np
 import orjson
-from django.conf import settings
 from django.db import transaction
 from numpy.typing import NDArray
 
@@ -25,8 +24,9 @@ from eventlog.database import copy_rows, query, rows, scalar
 from eventlog.events import NewEvent
 from eventlog.services import append
 from ranking.draining import drain_through
-from ranking.encoders import Encoder, encoder_load, product_text
+from ranking.encoders import Encoder, product_text
 from ranking.events import DescriptionEmbedded
+from ranking.major_towers import encoder_named
 from ranking.projections.vectors import embedding_table, vectors
 from ranking.registry import ModelVersion
 from ranking.retrieval import EXACT, vector_text
@@ -48,7 +48,7 @@ class Waiting:
 @lru_cache(maxsize=2)
 def product_encoder(name: str | None) -> Encoder:
     """The product tower in bf16, loaded once a process."""
-    return encoder_load(name, home=settings.FRESHET_HOME, precision="bf16")
+    return encoder_named(name, side="product", precision="bf16")
 
 
 # revised descriptions first: a shopper may be looking at the old one; then products in the order they came

@@ -102,16 +102,16 @@ _loading = threading.Lock()
 
 
 def encoder_frozen(name: str | None) -> Encoder:
-    """The pre-trained encoder of this name in fp32, loaded once a process."""
+    """The encoder of this name in fp32, loaded once a process: pre-trained, or a major version's query tower."""
     with _loading:  # two threads that load at once would hold it twice for a moment: half a gigabyte each
         return _encoder_frozen(name)
 
 
 @lru_cache(maxsize=4)
 def _encoder_frozen(name: str | None) -> Encoder:
-    from ranking.encoders import encoder_load
+    from ranking.major_towers import encoder_named
 
-    return encoder_load(name, home=settings.FRESHET_HOME, precision="fp32")
+    return encoder_named(name, side="query", precision="fp32")
 
 
 class Serving:
