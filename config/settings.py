@@ -1,9 +1,10 @@
 """Settings of Freshet: this file and the environment, nothing else.
 
-Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT, FRESHET_DEBUG,
-FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY, FRESHET_CLICK_THROUGH_SECONDS,
-FRESHET_LOG_LEVEL, FRESHET_ARCHIVE; what gunicorn, the set-up and the commands read besides is in the README's table.
-Without URLs the embedded servers' own are used (`make run` starts them).
+Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT,
+FRESHET_DEBUG, FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY,
+FRESHET_CLICK_THROUGH_SECONDS, FRESHET_TENSORBOARD, FRESHET_RUNS_KEPT, WANDB_API_KEY, FRESHET_LOG_LEVEL,
+FRESHET_ARCHIVE; what gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the
+embedded servers' own are used (`make run` starts them).
 """
 
 from __future__ import annotations
@@ -170,6 +171,10 @@ FRESHET_MODEL_REFRESH_SECONDS = 0.5  # how often a serving process looks for a p
 # how long an impression waits for what follows from it; after a change: rebuild_projection click_throughs
 FRESHET_CLICK_THROUGH_SECONDS = env_int("FRESHET_CLICK_THROUGH_SECONDS", 1800)
 FRESHET_TRAIN_EVERY = env_int("FRESHET_TRAIN_EVERY", 500)  # clicked click-throughs a minor version trains on
+_tensorboard = os.environ.get("FRESHET_TENSORBOARD", str(FRESHET_HOME / "tensorboard"))
+FRESHET_TENSORBOARD = Path(_tensorboard).resolve() if _tensorboard else None  # curves of each version; empty: none
+FRESHET_RUNS_KEPT = env_int("FRESHET_RUNS_KEPT", 100)  # of each shop: more curves than that nobody tells apart
+WANDB_API_KEY = os.environ.get("WANDB_API_KEY", "")  # set: W&B is told of each version too
 API_PUBLIC_RATE = "20/s"  # of each visitor's address, for public keys that have no rate of their own
 
 LOGGING = configure_logs(level=os.environ.get("FRESHET_LOG_LEVEL", "INFO"))

@@ -16,6 +16,7 @@ from ranking.learning.options import TrainOptions
 from ranking.projections.judgements import judgements
 from ranking.towers import encoder_frozen
 from ranking.training import Outcome, newest_clicked, serving_ensured, version_commit
+from ranking.watching import Course
 
 log = structlog.get_logger(__name__)
 
@@ -65,16 +66,21 @@ def supervised_train(
     if missing:
         raise VectorsMissing(f"{missing} judged products wait for their vectors.")
     frozen = encoder_frozen(parent.config.get("encoder_name"))
+    course = Course()
     # slow, so in no transaction
     candidate = supervised_make(
         parent=parent, frozen=frozen, lesson=lesson, options=options or SUPERVISED,
         language=PretrainOptions() if pretrain else None, progress=progress,
+        watch=course.watch,
     )  # fmt: skip
+    candidate.metrics["seconds"] = course.seconds
     try:
-        return version_commit(
+        outcome = version_commit(
             parent=parent, span=(position, position), candidate=candidate, now=now,
             passed="better on judged queries that were kept from it",
         )  # fmt: skip
     except ConcurrentChange as error:
         log.info("training_dropped", shop_id=shop_id, reason=str(error))  # the other trainer's version stands
         return None
+    course.write(shop_id=shop_id, version=outcome.version, promoted=outcome.promoted, metrics=candidate.metrics)
+    return outcome

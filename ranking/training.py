@@ -41,6 +41,7 @@ from ranking.registry import (
 )
 from ranking.services import model_ensure_first
 from ranking.towers import Model, encoder_frozen, query_vectors_prepare
+from ranking.watching import Course
 
 if TYPE_CHECKING:
     from ranking.learning.candidate import Candidate
@@ -89,13 +90,19 @@ def shop_train(
     from ranking.learning.candidate import candidate_make
 
     frozen = encoder_frozen(parent.config.get("encoder_name"))
+    course = Course()
     # slow, so in no transaction
-    candidate = candidate_make(parent=parent, frozen=frozen, part=part, options=options, progress=progress)
+    candidate = candidate_make(
+        parent=parent, frozen=frozen, part=part, options=options, progress=progress, watch=course.watch
+    )
+    candidate.metrics["seconds"] = course.seconds
     try:
-        return candidate_commit(parent=parent, part=part, candidate=candidate, now=now)
+        outcome = candidate_commit(parent=parent, part=part, candidate=candidate, now=now)
     except (LostClaim, ConcurrentChange) as error:
         log.info("training_dropped", shop_id=shop_id, reason=str(error))  # the other trainer's version stands
         return None
+    course.write(shop_id=shop_id, version=outcome.version, promoted=outcome.promoted, metrics=candidate.metrics)
+    return outcome
 
 
 def consumer(shop_id: int) -> str:

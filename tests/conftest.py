@@ -31,6 +31,8 @@ def _quiet_settings(settings: pytest.FixtureRequest) -> None:
     settings.EVENTLOG_WAKE_UP = "tests.conftest.wake_up"  # type: ignore[attr-defined]
     settings.FRESHET_ENCODER = "minilm"  # type: ignore[attr-defined]  # loads four times as fast as e5
     settings.FRESHET_MODEL_REFRESH_SECONDS = 0  # type: ignore[attr-defined]
+    settings.FRESHET_TENSORBOARD = None  # type: ignore[attr-defined]
+    settings.WANDB_API_KEY = ""  # type: ignore[attr-defined]
     wake_ups.clear()
     forget_keys()  # a key of an earlier test, rolled back since
     towers.serving._models.clear()  # and a model

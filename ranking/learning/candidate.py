@@ -23,7 +23,7 @@ from ranking.learning.gate import Trial, Verdict, gate
 from ranking.learning.judged import judged_products, list_ndcg
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import Split, clicked
-from ranking.learning.train import Trained, torch_as, train
+from ranking.learning.train import Trained, Watch, torch_as, train, unwatched
 from ranking.registry import ModelVersion, artefact_load
 
 
@@ -44,6 +44,7 @@ def candidate_make(
     part: Split,
     options: TrainOptions = DEFAULTS,
     progress: Callable[[float], None] = lambda share: None,
+    watch: Watch = unwatched,
 ) -> Candidate:
     """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte."""
     seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
@@ -67,7 +68,7 @@ def candidate_make(
         )
         trained = train(
             frozen=frozen, parent=base, catalogue=catalogue, examples=taught, clicked_for=clicked_for,
-            options=options, seed=seed, before=before, progress=progress,
+            options=options, seed=seed, before=before, progress=progress, watch=watch,
         )  # fmt: skip
         after = remember(tower_of(frozen, trained.artefact).encode_query)
         calibrating = examples(part.calibrate)

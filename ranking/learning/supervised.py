@@ -28,7 +28,7 @@ from ranking.learning.judged import (
 )
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.pretrain import PretrainOptions, pretrain, texts_of
-from ranking.learning.train import torch_as, train
+from ranking.learning.train import Watch, torch_as, train, unwatched
 from ranking.registry import ModelVersion, artefact_load
 
 # A list is short and its ratings are meant: ten times the passes that clicks get, in smaller batches. One half of Chorus'
@@ -70,6 +70,7 @@ def supervised_make(
     options: TrainOptions = SUPERVISED,
     language: PretrainOptions | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    watch: Watch = unwatched,
 ) -> Candidate:
     """Train, calibrate and judge. Same parent, position, options and threads: the same artefact, byte by byte.
 
@@ -102,7 +103,7 @@ def supervised_make(
         trained = train(
             frozen=frozen, parent=start, catalogue=catalogue, examples=learned,
             clicked_for=wanted_rows(lesson.teach, catalogue), options=options, seed=seed,
-            before=None if language else before, progress=progress,
+            before=None if language else before, progress=progress, watch=watch,
         )  # fmt: skip
         after = remember(tower_of(frozen, trained.artefact).encode_query)
         clicks = examples_read(lesson.recent, catalogue=catalogue, encode=before, options=options, clicked_for={})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
@@ -24,6 +24,12 @@ from ranking.learning.kinds import adapter_attach
 from ranking.learning.losses import LOSSES, distillation
 from ranking.learning.options import TrainOptions
 
+Watch = Callable[[int, Mapping[str, float]], None]
+
+
+def unwatched(step: int, figures: Mapping[str, float]) -> None:
+    """What nobody looks at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -44,10 +50,12 @@ def train(
     seed: int,
     before: Encode | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    watch: Watch = unwatched,
 ) -> Trained:
     """Fine-tune the query tower's adapter and the head's slopes from the parent's; product vectors stay as they are.
 
-    `before` encodes queries by the parent's tower, where the caller remembers them already.
+    `before` encodes queries by the parent's tower, where the caller remembers them already. `watch` is told each step's
+    number, from 1, its loss, learning rate and gradient norm before clipping.
     """
     teaching = [example for example in examples if example.teaches]
     steps = steps_of(len(teaching), options)
@@ -84,13 +92,15 @@ def train(
             if worst:  # the gradients of both add up
                 backward(tower, batch.texts, loss_of, at_once=options.batch, moves=worst)
             adapter.regularise()
-            torch.nn.utils.clip_grad_norm_([*adapter.parameters, factors], options.clip)
+            norm = torch.nn.utils.clip_grad_norm_([*adapter.parameters, factors], options.clip)
+            pace = optimiser.param_groups[0]["lr"]
             optimiser.step()
             adapter.allocate(step)
             optimiser.zero_grad(set_to_none=True)
             schedule.step()
             average.update()
             losses.append(loss)
+            watch(step, {"loss": loss, "learning_rate": pace, "gradient_norm": float(norm)})
             progress(step / steps)
         average.settle()
         tensors, how = adapter.read()

@@ -96,6 +96,21 @@ def test_a_seeded_run_has_the_losses_it_always_had(run, loss: str) -> None:
 RATES = {"lora": 0.01, "adalora": 0.05, "bottleneck": 0.05, "full": 0.002}
 
 
+def test_whoever_looks_on_is_told_each_step_and_changes_no_byte(
+    run, frozen: Encoder, catalogue: CatalogueAt, examples: list[Example]
+) -> None:
+    seen: list[tuple[int, dict[str, float]]] = []
+    watched = train(
+        frozen=frozen, parent=Artefact(HEAD), catalogue=catalogue, examples=examples, clicked_for={}, options=QUICK,
+        seed=5, watch=lambda step, figures: seen.append((step, dict(figures))),
+    )  # fmt: skip
+
+    assert [figures["loss"] for _, figures in seen] == watched.losses
+    assert max(figures["learning_rate"] for _, figures in seen) == QUICK.learning_rate
+    assert all(figures["gradient_norm"] > 0 for _, figures in seen)
+    assert artefact_write(watched.artefact) == artefact_write(run().artefact)
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_of_adapter_learns_and_gives_the_same_bytes_again(run, kind: str) -> None:
     long = {"most_steps": 20, "epochs": 20, "batch": 36, "ema": 0.8, "adversarial": 0.1}
