@@ -54,7 +54,7 @@ def split(closed: Sequence[ClickThrough], *, from_position: int, every: int) -> 
     ends = [n for n, each in enumerate(closed, start=1) if clicked(each)]
     if every < 1 or len(ends) < needed(every):
         return None
-    most = every * min(len(ends) // needed(every), AT_ONCE)
+    most = every * max(times for times in range(1, AT_ONCE + 1) if needed(every * times) <= len(ends))
     train = ends[most - 1]
     calibrate = ends[most + _share(most, CALIBRATE) - 1]
     gate = ends[needed(most) - 1]

@@ -57,6 +57,15 @@ def test_a_backlog_is_taken_in_larger_parts_up_to_a_bound() -> None:
     assert len(part.train) == AT_ONCE * 10
 
 
+def test_a_backlog_that_rounding_makes_too_short_for_two_is_taken_as_one() -> None:
+    assert 2 * needed(67) == needed(2 * 67) - 1
+
+    part = split([closed(n) for n in range(1, 2 * needed(67) + 1)], from_position=0, every=67)
+
+    assert part is not None
+    assert len(part.train) == 67
+
+
 def test_those_that_closed_at_one_position_are_not_parted() -> None:
     part = split([*at(3, 7), *at(5, 8)], from_position=0, every=10)
 
