@@ -14,7 +14,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 from psycopg import Error as PsycopgError
 
+from eventlog.models import Shop
 from eventlog.selectors import lags, last_position, oldest_pending_seconds, parked, partitions_ahead, pending_count
+from ranking.cadence import cadence_read
 
 log = structlog.get_logger(__name__)
 
@@ -34,11 +36,11 @@ def observe_request(*, method: str, route: str, status: int, seconds: float) -> 
 
 
 class LogCollector(Collector):
-    """Gauges of the log, read from the database at each scrape; without the database only `freshet_database_up 0`."""
+    """Gauges of the log and of learning, read at each scrape; without the database only `freshet_database_up 0`."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
-            gauges = [*_log_gauges(), *_lag_gauges()]
+            gauges = [*_log_gauges(), *_lag_gauges(), *_learning_gauges()]
         except (DatabaseError, PsycopgError) as error:
             log.warning("metrics_without_database", error=repr(error))
             gauges = []
@@ -73,6 +75,22 @@ def _lag_gauges() -> Iterator[GaugeMetricFamily]:
         seconds.add_metric([lag.consumer], lag.seconds)
         stopped.add_metric([lag.consumer], parked_by.get(lag.consumer, 0))
     yield from (events, seconds, stopped)
+
+
+def _learning_gauges() -> Iterator[GaugeMetricFamily]:
+    refused = GaugeMetricFamily(
+        "freshet_learning_refused_in_a_row",
+        "Model versions that the gate refused since one was promoted.",
+        labels=["shop"],
+    )
+    slowdown = GaugeMetricFamily(
+        "freshet_learning_slowdown", "Times the usual click-throughs that the next version waits for.", labels=["shop"]
+    )
+    for shop_id in Shop.objects.order_by("id").values_list("id", flat=True):
+        cadence = cadence_read(shop_id=shop_id)
+        refused.add_metric([str(shop_id)], cadence.refused_in_a_row)
+        slowdown.add_metric([str(shop_id)], cadence.slowdown)
+    yield from (refused, slowdown)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -2,7 +2,7 @@
 
 Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT,
 FRESHET_DEBUG, FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY,
-FRESHET_CLICK_THROUGH_SECONDS, FRESHET_TENSORBOARD, FRESHET_RUNS_KEPT, WANDB_API_KEY, FRESHET_LOG_LEVEL,
+FRESHET_SHADOW, FRESHET_CLICK_THROUGH_SECONDS, FRESHET_TENSORBOARD, FRESHET_RUNS_KEPT, WANDB_API_KEY, FRESHET_LOG_LEVEL,
 FRESHET_ARCHIVE; what gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the
 embedded servers' own are used (`make run` starts them).
 """
@@ -175,6 +175,7 @@ _tensorboard = os.environ.get("FRESHET_TENSORBOARD", str(FRESHET_HOME / "tensorb
 FRESHET_TENSORBOARD = Path(_tensorboard).resolve() if _tensorboard else None  # curves of each version; empty: none
 FRESHET_RUNS_KEPT = env_int("FRESHET_RUNS_KEPT", 100)  # of each shop: more curves than that nobody tells apart
 WANDB_API_KEY = os.environ.get("WANDB_API_KEY", "")  # set: W&B is told of each version too
+FRESHET_SHADOW = env_int("FRESHET_SHADOW", 0)  # later ones that judge it again before it serves; 0: it serves at once
 API_PUBLIC_RATE = "20/s"  # of each visitor's address, for public keys that have no rate of their own
 
 LOGGING = configure_logs(level=os.environ.get("FRESHET_LOG_LEVEL", "INFO"))

@@ -11,14 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from eventlog.receipts import receipt_make
 from eventlog.rejections import batch_answer
 from feedback.privacy import subject_reference
 from feedback.ranking_token import BadToken
 from ranking import schemas
+from ranking.cadence import learning_of, learning_set
 from ranking.inputs import check_names, query_text, search_read
 from ranking.judgements import judgements_of, judgements_record
 from ranking.registry import model_promote, model_rollback
-from ranking.selectors import models_answer, weights_answer
+from ranking.selectors import learning_answer, models_answer, weights_answer
 from ranking.services import weights_put
 from ranking.serving import search
 from ranking.versions import ranking_again
@@ -142,3 +144,26 @@ class RollbackApi(APIView):
     @extend_schema(operation_id="model_rollback", tags=["models"], request=None, responses=schemas.ServingOut)
     def post(self, request: Request) -> Response:
         return Response({"serving": model_rollback(shop_id=_key(request).shop_id, now=timezone.now())})
+
+
+class LearningApi(APIView):
+    """How often the shop makes model versions by itself.
+
+    `live`: whenever enough click-throughs have closed; `daily`: one a day at most; `frozen`: none. After three versions
+    that the gate refused in a row a version waits for twice the click-throughs, then four and eight times, until one is
+    promoted (`slowdown`).
+    """
+
+    required_scope = "operate"
+
+    @extend_schema(operation_id="learning_get", tags=["models"], responses=schemas.LearningOut)
+    def get(self, request: Request) -> Response:
+        return Response(learning_answer(shop_id=_key(request).shop_id))
+
+    @extend_schema(
+        operation_id="learning_set", tags=["models"], request=schemas.LearningIn, responses=schemas.LearningSetOut
+    )
+    def put(self, request: Request) -> Response:
+        shop_id, learning = _key(request).shop_id, learning_of(request.data)
+        row_id = learning_set(shop_id=shop_id, learning=learning, now=timezone.now())
+        return Response({"learning": learning, "receipt": receipt_make(shop_id=shop_id, row_id=row_id)})

@@ -67,20 +67,43 @@ class ModelVersionTrained(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionPromoted(Event):
-    """This version serves from here on."""
+    """This version serves from here on; `figures` are those of the shadow it leaves, where it was in one."""
 
     type = "ranking.ModelVersionPromoted"
     version: str
     reason: str
+    figures: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionShadowed(Event):
+    """A version passed the gate; it may serve once so many click-throughs that closed after a position speak for it."""
+
+    type = "ranking.ModelVersionShadowed"
+    version: str
+    after_position: int
+    click_throughs: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionRefused(Event):
-    """The gate refused a version, and why."""
+    """The gate refused a version, and why; `figures` are those of its shadow, where it was refused there."""
 
     type = "ranking.ModelVersionRefused"
     version: str
     reason: str
+    figures: dict[str, Any] | None = None
+
+
+LEARNING_STREAM = "learning"  # one a shop
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningSet(Event):
+    """An operator said how often the shop makes model versions by itself: live, daily or frozen (never)."""
+
+    type = "ranking.LearningSet"
+    learning: str
 
 
 def result_list_stream(context_key: str) -> str:

@@ -68,3 +68,38 @@ class Judgement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.query}: {self.product_id} {self.rating:g}"
+
+
+class ModelVersion(models.Model):
+    """A row of the registry as the admin lists it, written by `ranking.projections.models` only.
+
+    The code that trains and serves reads `ranking.registry.ModelVersion`. Its key is the position of the event that
+    registered it: the admin takes one column, and the table's own key has two.
+    """
+
+    trained_position = models.BigIntegerField(primary_key=True)
+    shop_id = models.IntegerField()
+    version = models.TextField()
+    major = models.IntegerField()
+    minor = models.IntegerField()
+    parent = models.TextField(null=True)
+    encoder = models.TextField()
+    artefact = models.TextField()
+    from_position = models.BigIntegerField()
+    to_position = models.BigIntegerField()
+    seed = models.BigIntegerField()
+    metrics = models.JSONField()
+    config = models.JSONField()
+    state = models.TextField()
+    reason = models.TextField(null=True)
+    promoted_position = models.BigIntegerField(null=True)
+    trained_at = models.DateTimeField(null=True)
+    shadow_after = models.BigIntegerField(null=True)
+    shadow_click_throughs = models.IntegerField(null=True)
+
+    class Meta:
+        db_table = "ranking_modelversion"
+        managed = False  # made by sql/tables.sql
+
+    def __str__(self) -> str:
+        return self.version

@@ -20,9 +20,9 @@ from eventlog.errors import FreshetError
 from eventlog.events import NewEvent
 from eventlog.selectors import heads
 from eventlog.services import append
-from ranking.events import ModelVersionPromoted, ModelVersionRefused, ModelVersionTrained
+from ranking.events import ModelVersionPromoted, ModelVersionRefused, ModelVersionShadowed, ModelVersionTrained
 
-ModelEvent = ModelVersionTrained | ModelVersionPromoted | ModelVersionRefused
+ModelEvent = ModelVersionTrained | ModelVersionPromoted | ModelVersionRefused | ModelVersionShadowed
 
 
 class ModelVersionNotFound(FreshetError):
@@ -65,10 +65,13 @@ class ModelVersion:
     state: str
     reason: str | None
     promoted_position: int | None
+    trained_at: datetime | None = None
+    shadow_after: int | None = None
+    shadow_click_throughs: int | None = None
 
 
 _COLUMNS = """shop_id, version, major, minor, parent, encoder, artefact, from_position, to_position, seed, metrics, config,
-              state, reason, promoted_position"""
+              state, reason, promoted_position, trained_at, shadow_after, shadow_click_throughs"""
 
 
 def model_versions(*, shop_id: int) -> list[ModelVersion]:
@@ -90,6 +93,19 @@ def model_serving(*, shop_id: int) -> ModelVersion | None:
     """The version that serves; None before the first one is registered."""
     sql = f"SELECT {_COLUMNS} FROM ranking_modelversion WHERE shop_id = %s AND state = 'serving'"
     found = rows(sql, [shop_id])
+    return _version(found[0]) if found else None
+
+
+def model_in_shadow(*, shop_id: int) -> ModelVersion | None:
+    """The version that is scored beside the one that serves; None without one.
+
+    It waits on what it was trained from: while an operator lets another version serve, no shadow is judged.
+    """
+    sql = f"""SELECT {_COLUMNS} FROM ranking_modelversion
+               WHERE shop_id = %(shop)s AND state = 'candidate' AND shadow_after IS NOT NULL
+                 AND parent = (SELECT version FROM ranking_modelversion WHERE shop_id = %(shop)s AND state = 'serving')
+               ORDER BY trained_position DESC LIMIT 1"""
+    found = rows(sql, {"shop": shop_id})
     return _version(found[0]) if found else None
 
 
@@ -129,6 +145,20 @@ def model_promote_new(*, shop_id: int, version: str, reason: str, now: datetime)
 def model_refuse_new(*, shop_id: int, version: str, reason: str, now: datetime) -> None:
     """Record that the gate refused a version that was registered in this very transaction."""
     _append(shop_id, ModelVersionRefused(version=version, reason=reason), expected=1, now=now)
+
+
+def model_shadow_new(*, shop_id: int, version: str, after_position: int, click_throughs: int, now: datetime) -> None:
+    """Put a version into shadow that was registered in this very transaction."""
+    shadowed = ModelVersionShadowed(version=version, after_position=after_position, click_throughs=click_throughs)
+    _append(shop_id, shadowed, expected=1, now=now)
+
+
+def model_shadow_end(
+    *, shop_id: int, version: str, refused: bool, reason: str, figures: dict[str, Any], now: datetime
+) -> None:
+    """Let a version leave its shadow, to serve or refused. Raises ConcurrentChange when somebody else ended it."""
+    ended = ModelVersionRefused if refused else ModelVersionPromoted
+    _append(shop_id, ended(version=version, reason=reason, figures=figures), expected=2, now=now)
 
 
 def model_rollback(*, shop_id: int, now: datetime) -> str:
@@ -186,7 +216,7 @@ def _is_embedded(shop_id: int, major: int) -> bool:
 
 def _version(row: Sequence[Any]) -> ModelVersion:
     (shop_id, version, major, minor, parent, encoder, artefact, from_position, to_position, seed, metrics, config, state,
-     reason, promoted) = row  # fmt: skip
+     reason, promoted, trained_at, shadow_after, shadow_click_throughs) = row  # fmt: skip
     return ModelVersion(
         shop_id=shop_id,
         version=version,
@@ -203,4 +233,7 @@ def _version(row: Sequence[Any]) -> ModelVersion:
         state=state,
         reason=reason,
         promoted_position=promoted,
+        trained_at=trained_at,
+        shadow_after=shadow_after,
+        shadow_click_throughs=shadow_click_throughs,
     )

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel, Field
 
 from eventlog.rejections import Rejection
+from ranking.cadence import Learning
 from ranking.filters import FACETS, SORTS
 from ranking.inputs import WeightIn
 from ranking.judgements import MOST_JUDGEMENTS, JudgementIn
@@ -106,9 +107,35 @@ class ModelOut(BaseModel):
     state: str
     reason: str | None
     erased: int = Field(description="Click-throughs of its range that were of shoppers erased since")
+    forgetting: dict[str, float] | None = Field(
+        description="What it lost on click-throughs from before its range, by figure; below 0 it knows them better"
+    )
+
+
+class ShadowOut(BaseModel):
+    version: str
+    closed: int = Field(description="Click-throughs with an outcome that closed since it was judged first")
+    click_throughs: int = Field(description="Of so many it is judged again, and promoted or refused")
+
+
+class LearningIn(BaseModel):
+    learning: Learning
+
+
+class LearningOut(LearningIn):
+    refused_in_a_row: int
+    slowdown: int = Field(description="How many times the usual click-throughs the next version waits for")
+    waiting: int = Field(description="Click-throughs with an outcome that the next version may take")
+    wanted: int = Field(description="So many make a version")
+    shadow: ShadowOut | None
+
+
+class LearningSetOut(LearningIn):
+    receipt: str
 
 
 class ModelsOut(BaseModel):
+    learning: LearningOut
     serving: str | None
     versions: list[ModelOut]
 

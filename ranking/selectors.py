@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from eventlog.consume import checkpoint_read
 from eventlog.database import query as run
 from eventlog.database import snapshot
 from eventlog.errors import FreshetError
 from feedback.contexts import query_context
 from feedback.selectors import closed_positions_of_erased
+from ranking.cadence import cadence_read
 from ranking.erasure import trained_on
-from ranking.registry import model_versions
+from ranking.learning.ranges import needed
+from ranking.registry import ModelVersion, model_in_shadow, model_versions
 from ranking.serving import SearchRequest, rank
 from ranking.towers import query_vectors, serving
+from ranking.training import clicked_count, consumer, train_every
 from ranking.weights.decay import decayed
 from ranking.weights.evidence import Evidence, ShopEvidence, no_evidence
 from ranking.weights.formula import weights
@@ -30,6 +35,9 @@ SELECT coalesce(w.reward, 0), coalesce(w.exposure, 0), coalesce(w.at, 0), coales
   FROM (VALUES (1)) one
   LEFT JOIN ranking_productweight w ON w.shop_id = %(shop)s AND w.product_id = %(product)s
   LEFT JOIN ranking_shopweight s ON s.shop_id = %(shop)s"""
+
+
+FORGOTTEN = ("accuracy", "ndcg", "mrr")  # figures that are better when they are larger
 
 
 class ProductNotRanked(FreshetError):
@@ -110,11 +118,33 @@ def _answer(of: Any, evidence: Evidence, i: int) -> dict[str, Any]:
     }
 
 
+def learning_answer(*, shop_id: int) -> dict[str, Any]:
+    """How often a shop learns, how far it is towards its next version, and what is in shadow."""
+    cadence, after = cadence_read(shop_id=shop_id), checkpoint_read(consumer(shop_id))
+    shadow = model_in_shadow(shop_id=shop_id)
+    return {
+        "learning": cadence.learning,
+        "refused_in_a_row": cadence.refused_in_a_row,
+        "slowdown": cadence.slowdown,
+        "waiting": clicked_count(shop_id=shop_id, after_position=after),
+        "wanted": needed(cadence.slowdown * train_every(after)),
+        "shadow": None if shadow is None else shadow_answer(shadow),
+    }
+
+
+def shadow_answer(shadow: ModelVersion) -> dict[str, Any]:
+    """How far a version is through its shadow."""
+    of = shadow.shadow_click_throughs or 0
+    closed = clicked_count(shop_id=shadow.shop_id, after_position=shadow.shadow_after or 0, limit=of)
+    return {"version": shadow.version, "closed": closed, "click_throughs": of}
+
+
 def models_answer(*, shop_id: int) -> dict[str, Any]:
     """Every model version as `GET /v1/models` shows it; `epsilon` is null while nothing is trained with privacy noise."""
     versions = model_versions(shop_id=shop_id)
     erased = closed_positions_of_erased(shop_id=shop_id)
     return {
+        "learning": learning_answer(shop_id=shop_id),
         "serving": next((each.version for each in versions if each.state == "serving"), None),
         "versions": [
             {
@@ -128,7 +158,19 @@ def models_answer(*, shop_id: int) -> dict[str, Any]:
                 "state": each.state,
                 "reason": each.reason,
                 "erased": trained_on(each, erased),
+                "forgetting": forgetting(each.metrics),
             }
             for each in versions
         ],
     }
+
+
+def forgetting(metrics: Mapping[str, Any]) -> dict[str, float] | None:
+    """What a version lost on click-throughs from before its range, by figure: what served minus the version.
+
+    Below 0 it knows them better; None where there were none to ask.
+    """
+    gate = metrics.get("gate", {})
+    before, after = gate.get("serving_past", {}), gate.get("candidate_past", {})
+    lost = {name: value - after[name] for name, value in before.items() if name in FORGOTTEN and value is not None}
+    return lost or None

@@ -23,6 +23,7 @@ from eventlog.errors import ConcurrentChange, LostClaim
 from eventlog.services import sequence
 from feedback.joining import ClickThrough
 from feedback.selectors import closed_click_throughs
+from ranking.cadence import Cadence, cadence_read, pace_note
 from ranking.events import ModelVersionTrained
 from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST as LEAST_JUDGES
@@ -33,11 +34,13 @@ from ranking.projections.models import models
 from ranking.registry import (
     ModelVersion,
     artefact_hash,
+    model_in_shadow,
     model_next_minor,
     model_promote_new,
     model_refuse_new,
     model_register,
     model_serving,
+    model_shadow_new,
 )
 from ranking.services import model_ensure_first
 from ranking.towers import Model, encoder_frozen, query_vectors_prepare
@@ -50,6 +53,7 @@ log = structlog.get_logger(__name__)
 FIRST_SHARE = 0.4  # of FRESHET_TRAIN_EVERY: a new shop sees its first learned version sooner, on fewer click-throughs
 LEAST_EVERY = ceil(LEAST_JUDGES / GATE)  # fewer leave too few to judge the version by
 PAST = 150  # click-throughs from before the range by which forgetting shows: as many as judge a version of 500
+DAY_MOST = 50_000  # click-throughs that a daily version takes at most: 100 MB of them, minutes for the gate
 _DRAIN_SECONDS = 30.0
 
 
@@ -76,16 +80,17 @@ def shop_train(
 ) -> Outcome | None:
     """Train and commit one minor version if enough click-throughs closed since the last; None when not.
 
-    `every` is how many to train on (default: FRESHET_TRAIN_EVERY, less for a shop's first). None also when another
-    trainer was faster, or while products of the range still wait for their vectors, or judgements for their list.
+    `every` is how many to train on, by hand: without it the shop's cadence says whether, and on how many. None also when
+    another trainer was faster, while a version is in shadow (the next one trains from what serves), and while products of
+    the range still wait for their vectors, or judgements for their list.
     """
     after = checkpoint_read(consumer(shop_id))
-    wanted = every or train_every(after)
-    if clicked_count(shop_id=shop_id, after_position=after, limit=needed(wanted)) < needed(wanted):
+    if _pace_now(shop_id, after, every, now) is None:
         return None
     parent = serving_ensured(shop_id, now)
-    part = range_read(shop_id=shop_id, after=after, every=wanted)
-    if part is None or _vectors_missing(parent, part) or checkpoint_read(judgements.name) < part.to_position:
+    cadence, pace = cadence_read(shop_id=shop_id), _pace_now(shop_id, after, every, now)  # by what the log says by now
+    part = range_read(shop_id=shop_id, after=after, every=pace.every) if pace else None
+    if part is None or evidence_missing(parent, part.products(), position=part.to_position):
         return None
     from ranking.learning.candidate import candidate_make
 
@@ -102,6 +107,7 @@ def shop_train(
         log.info("training_dropped", shop_id=shop_id, reason=str(error))  # the other trainer's version stands
         return None
     course.write(shop_id=shop_id, version=outcome.version, promoted=outcome.promoted, metrics=candidate.metrics)
+    pace_note(cadence, shop_id=shop_id)
     return outcome
 
 
@@ -110,8 +116,35 @@ def consumer(shop_id: int) -> str:
     return f"trainer/{shop_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A version trains on `every` click-throughs, or on a multiple of them, once `wanted` with an outcome have closed."""
+
+    every: int
+    wanted: int
+
+
+def _pace_now(shop_id: int, after: int, every: int | None, now: datetime) -> Pace | None:
+    """How much the next version takes; None when it is not its time, or too little has closed."""
+    cadence = cadence_read(shop_id=shop_id)
+    if model_in_shadow(shop_id=shop_id) or not (every or cadence.is_due(now)):
+        return None
+    pace = Pace(every, needed(every)) if every else pace_of(cadence, shop_id=shop_id, after=after)
+    return pace if clicked_count(shop_id=shop_id, after_position=after, limit=pace.wanted) >= pace.wanted else None
+
+
+def pace_of(cadence: Cadence, *, shop_id: int, after: int) -> Pace:
+    """How much the next version takes at a cadence; one a day takes what has closed since the checkpoint `after`."""
+    every = train_every(after)
+    wanted = needed(cadence.slowdown * every)
+    if cadence.learning == "daily":  # a day at once, or the trainer would fall behind by what is over each day
+        waiting = clicked_count(shop_id=shop_id, after_position=after, limit=DAY_MOST)
+        every = max(every, every_of(waiting))
+    return Pace(every, max(wanted, needed(every)))
+
+
 def train_every(checkpoint: int) -> int:
-    """How many click-throughs the next version trains on."""
+    """How many click-throughs a version trains on at the usual pace."""
     every = settings.FRESHET_TRAIN_EVERY
     return max(LEAST_EVERY, every if checkpoint else round(every * FIRST_SHARE))
 
@@ -143,7 +176,7 @@ def candidate_commit(*, parent: ModelVersion, part: Split, candidate: Candidate,
 
     return version_commit(
         parent=parent, span=(part.from_position, part.trained_to), candidate=candidate, now=now,
-        passed="not worse on the newest click-throughs", beside=move_checkpoint,
+        passed="not worse on the newest click-throughs", beside=move_checkpoint, shadow_after=part.to_position,
     )  # fmt: skip
 
 
@@ -155,10 +188,13 @@ def version_commit(
     passed: str,
     now: datetime,
     beside: Callable[[], None] = lambda: None,
+    shadow_after: int | None = None,
 ) -> Outcome:
     """Record a version trained on click-throughs of a span of positions, which may be empty, and promote or refuse it.
 
-    `passed` is the reason to promote; `beside` runs in the same transaction. Raises ConcurrentChange, and what it raises.
+    `passed` is the reason to promote; `beside` runs in the same transaction. `shadow_after`: where nothing that closed
+    later has judged it; where shadows are asked for (FRESHET_SHADOW), it goes into one instead of being promoted.
+    Raises ConcurrentChange, and what `beside` raises.
     """
     from ranking.learning.artefact import artefact_write
 
@@ -172,6 +208,9 @@ def version_commit(
         config={**parent.config, "options": options},
     )  # fmt: skip
     promoted, reason = _decision(parent, candidate, passed, now)
+    shadow = shadow_length() if promoted and shadow_after is not None else 0
+    if shadow:
+        promoted, reason = False, f"{passed}; in shadow until {shadow} later click-throughs have closed"
     if promoted:  # before anybody serves it, so that serving processes find its queries encoded
         _prepare(parent, candidate, version, trained.artefact)
     with transaction.atomic():
@@ -179,9 +218,13 @@ def version_commit(
         model_register(shop_id=shop_id, trained=trained, artefact=artefact, now=now)
         if promoted:
             model_promote_new(shop_id=shop_id, version=version, reason=reason, now=now)
+        elif shadow and shadow_after is not None:
+            model_shadow_new(
+                shop_id=shop_id, version=version, after_position=shadow_after, click_throughs=shadow, now=now
+            )
         elif candidate.verdict.reason is not None:
             model_refuse_new(shop_id=shop_id, version=version, reason=reason, now=now)
-    _drain_models()
+    models_drain()
     log.info("model_trained", shop_id=shop_id, version=version, promoted=promoted, reason=reason, **metrics["gate"])
     return Outcome(version, promoted, reason, metrics)
 
@@ -195,7 +238,11 @@ def _decision(parent: ModelVersion, candidate: Candidate, passed: str, now: date
     return True, passed
 
 
-# the position at which so many click-throughs with an outcome have closed; NULL while fewer have
+def shadow_length() -> int:
+    """How many later click-throughs judge a version in shadow, never fewer than can tell; 0: none goes into shadow."""
+    return max(LEAST_JUDGES, settings.FRESHET_SHADOW) if settings.FRESHET_SHADOW > 0 else 0
+
+
 _REACHED = """
 SELECT closed_position FROM feedback_clickthrough WHERE shop_id = %s AND closed_position > %s AND outcomes <> '{}'
  ORDER BY closed_position, impression_position OFFSET %s LIMIT 1"""
@@ -204,10 +251,16 @@ SELECT closed_position FROM feedback_clickthrough WHERE shop_id = %s AND closed_
  ORDER BY closed_position DESC, impression_position DESC OFFSET %s LIMIT 1"""
 
 
+def reached(*, shop_id: int, after: int, count: int) -> int | None:
+    """The position at which so many click-throughs with an outcome have closed after another; None while fewer have."""
+    found = scalar(_REACHED, [shop_id, after, count - 1])
+    return None if found is None else int(found)
+
+
 def range_read(*, shop_id: int, after: int, every: int) -> Split | None:
     """Read and part the click-throughs after a checkpoint, and some before it; None while there are too few."""
-    reached = scalar(_REACHED, [shop_id, after, needed(AT_ONCE * every)])
-    to = checkpoint_read("click_throughs") if reached is None else int(reached)
+    most = needed(AT_ONCE * every) + 1  # and the next one: what closed with the last of them must not be parted
+    to = reached(shop_id=shop_id, after=after, count=most) or checkpoint_read("click_throughs")
     closed = closed_click_throughs(shop_id=shop_id, after_position=after, to_position=to)
     part = split(closed, from_position=after, every=every)
     if part is None or not after:
@@ -222,11 +275,10 @@ def newest_clicked(*, shop_id: int, to_position: int) -> list[ClickThrough]:
     return [each for each in closed if clicked(each)][-PAST:]
 
 
-def _vectors_missing(parent: ModelVersion, part: Split) -> bool:
-    """Whether products of a range wait for the embedder: without them the same range would not teach the same later."""
-    return vectors_missing(
-        shop_id=parent.shop_id, position=part.to_position, major=parent.major, named=part.products()
-    ) > 0  # fmt: skip
+def evidence_missing(model: ModelVersion, products: set[str], *, position: int) -> bool:
+    """Whether products wait for the embedder or judgements for their list: the same range must teach the same later."""
+    missing = vectors_missing(shop_id=model.shop_id, position=position, major=model.major, named=products)
+    return missing > 0 or checkpoint_read(judgements.name) < position
 
 
 def _prepare(parent: ModelVersion, candidate: Candidate, version: str, artefact: str) -> None:
@@ -240,17 +292,17 @@ def _prepare(parent: ModelVersion, candidate: Candidate, version: str, artefact:
 
 def serving_ensured(shop_id: int, now: datetime) -> ModelVersion:
     """The version that serves; a shop without one gets 1.0 first."""
-    _drain_models()
+    models_drain()
     model = model_serving(shop_id=shop_id)
     if model is None:
         model_ensure_first(shop_id=shop_id, now=now)
-        _drain_models()
+        models_drain()
         model = model_serving(shop_id=shop_id)
     assert model is not None, "version 1.0 is registered and drained"
     return model
 
 
-def _drain_models() -> None:
+def models_drain() -> None:
     """So that what was registered and promoted until now is known, whoever drains it."""
     until = monotonic() + _DRAIN_SECONDS
     while monotonic() < until:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("weights", apis.WeightsApi.as_view()),
     path("judgments", apis.JudgementsApi.as_view()),
     path("models", apis.ModelsApi.as_view()),
+    path("learning", apis.LearningApi.as_view()),
     path("models/rollback", apis.RollbackApi.as_view()),
     path("models/<str:version>/promote", apis.PromoteApi.as_view()),
 ]

@@ -44,10 +44,10 @@ def embed() -> int:
 
 @app.task
 def train() -> int:
-    """Train a minor version for each shop where enough click-throughs closed; return how many, at once when none."""
-    from ranking.training import shop_train  # loads torch
+    """For each shop, judge the version in shadow or train one, where enough click-throughs closed; return how many."""
+    from ranking.shadow import shop_learn  # loads torch
 
-    return sum(shop_train(shop_id=shop_id, now=datetime.now(UTC)) is not None for shop_id in _shops())
+    return sum(shop_learn(shop_id=shop_id, now=datetime.now(UTC)) is not None for shop_id in _shops())
 
 
 @app.task

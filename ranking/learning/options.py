@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias
 
 AdapterKind: TypeAlias = Literal["lora", "adalora", "bottleneck", "full"]
 LossName: TypeAlias = Literal["pairwise_sigmoid", "listwise_softmax", "info_nce"]
@@ -114,3 +115,9 @@ class TrainOptions:
 
 
 DEFAULTS = TrainOptions()
+
+
+def options_of(recorded: Mapping[str, Any]) -> TrainOptions:
+    """The options recorded with a version; what it did not know has its default, what is gone is left out."""
+    known = {each.name for each in fields(TrainOptions)}
+    return TrainOptions(**{name: value for name, value in recorded.items() if name in known})

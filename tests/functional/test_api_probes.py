@@ -117,6 +117,12 @@ def test_the_state_of_the_log_is_measured(uninvited: Api, shop: SmallShop) -> No
     assert value(uninvited.get("/metrics").content.decode(), "freshet_log_pending_events") == 0
 
 
+def test_the_pace_of_learning_is_measured_by_shop(uninvited: Api, shop: SmallShop) -> None:
+    text = uninvited.get("/metrics").content.decode()
+    assert value(text, 'freshet_learning_slowdown{shop="1"}') == 1
+    assert value(text, 'freshet_learning_refused_in_a_row{shop="1"}') == 0
+
+
 def test_without_the_database_metrics_still_answer(uninvited: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
         raise psycopg.OperationalError

@@ -109,6 +109,9 @@ def test_real_answers_of_every_operation_fit_the_document(busy_shop: SmallShop, 
     judged = {"query": "mug", "product_id": "beaker", "rating": 2}
     tour.call("judgments_record", body={"judgments": [judged, judged | {"rating": 9}]})
     assert tour.call("models")["serving"] == "1.0"
+    tour.call("learning_set", body={"learning": "daily"})
+    drain()
+    assert tour.call("learning_get")["learning"] == "daily"
     tour.call("model_promote", path_parameters={"version": "1.0"})
     tour.call("freshness")
     assert tour.call("shopper_erase", path_parameters={"shopper_id": bob.name})["receipt"]

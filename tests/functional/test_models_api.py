@@ -52,7 +52,12 @@ def state(api: Api) -> dict[str, str]:
 
 
 def test_a_new_shop_has_no_versions_and_is_answered_by_the_pre_trained_one(shop: SmallShop, api: Api) -> None:
-    assert api.get("/v1/models").json() == {"serving": None, "versions": []}
+    answer = api.get("/v1/models").json()
+
+    assert (answer["serving"], answer["versions"]) == (None, [])
+    assert answer["learning"] == {
+        "learning": "live", "refused_in_a_row": 0, "slowdown": 1, "waiting": 0, "wanted": 300, "shadow": None
+    }  # fmt: skip
     assert api.get("/v1/search", q="mug").json()["ranking"]["model"] == "1.0"
 
 
@@ -64,7 +69,7 @@ def test_every_version_says_where_it_comes_from(models: Api) -> None:
     assert newest.pop("artefact")
     assert newest == {
         "version": "1.2", "parent": "1.0", "from_position": 3, "to_position": 9, "metrics": {"gate": {"mrr": 0.5}},
-        "epsilon": None, "state": "candidate", "reason": None, "erased": 0,
+        "epsilon": None, "state": "candidate", "reason": None, "erased": 0, "forgetting": None,
     }  # fmt: skip
 
 

@@ -205,7 +205,7 @@ def test_rolling_back_walks_to_the_first_version_and_numbers_are_not_used_again(
     assert train_next().promoted
 
     assert model_rollback(shop_id=SHOP_ID, now=NOW) == "1.0"
-    training._drain_models()
+    training.models_drain()
     with pytest.raises(NothingToRollBackTo):
         model_rollback(shop_id=SHOP_ID, now=NOW)
     outcome = train_next()

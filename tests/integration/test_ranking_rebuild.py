@@ -16,6 +16,7 @@ from eventlog.rebuild import rebuild
 from eventlog.selectors import last_position
 from eventlog.services import sequence
 from feedback.services import events_record
+from ranking.cadence import learning_set
 from ranking.judgements import judgements_record
 from ranking.policies import shop_embed
 from ranking.projections.contexts import contexts
@@ -55,7 +56,7 @@ class History:
     def live(self, steps: int) -> None:
         """Let so many things happen; sequenced at random moments, so that runs of the log vary."""
         acts = (self.click, self.click, self.click, self.see, self.see, self.weigh, self.revise, self.revise,
-                self.publish, self.bring, self.retire, self.refresh, self.judge)  # fmt: skip
+                self.publish, self.bring, self.retire, self.refresh, self.judge, self.pace)  # fmt: skip
         for _ in range(steps):
             self.now += timedelta(seconds=self.chance.choice([0, 1, 60, 3600, 86_400]))
             self.chance.choice(acts)()
@@ -92,6 +93,9 @@ class History:
         query, rating = self.chance.choice(QUERIES[:3]), self.chance.choice([0, 1, 2, 3])
         items = [{"query": query, "product_id": self.product(), "rating": rating}]
         assert not judgements_record(shop_id=SHOP_ID, items=items, now=self.now).rejected
+
+    def pace(self) -> None:
+        learning_set(shop_id=SHOP_ID, learning=self.chance.choice(["live", "daily", "frozen"]), now=self.now)
 
     def text(self) -> str:
         return " ".join(self.chance.choices(WORDS, k=6))

@@ -11,9 +11,23 @@ from tqdm import tqdm
 from eventlog.consume import checkpoint_read, sequence_and_drain
 from eventlog.errors import FreshetError
 from eventlog.models import DEFAULT_SHOP_ID, Shop
+from ranking.cadence import cadence_read
 from ranking.learning.ranges import needed
+from ranking.registry import ModelVersion, model_in_shadow
+from ranking.selectors import shadow_answer
+from ranking.shadow import shadow_judge
 from ranking.supervised import supervised_train
-from ranking.training import LEAST_EVERY, Outcome, clicked_count, consumer, every_of, shop_train, train_every
+from ranking.training import (
+    LEAST_EVERY,
+    Outcome,
+    Pace,
+    clicked_count,
+    consumer,
+    every_of,
+    pace_of,
+    shop_train,
+    train_every,
+)
 
 
 class Command(BaseCommand):
@@ -43,22 +57,41 @@ class Command(BaseCommand):
             trained = self._train(shop, now=now)
 
     def _train(self, shop: int, *, now: bool) -> bool:
-        after = checkpoint_read(consumer(shop))
+        if (shadow := model_in_shadow(shop_id=shop)) is not None:
+            return self._shadow(shadow)
+        clock, cadence, after = datetime.now(UTC), cadence_read(shop_id=shop), checkpoint_read(consumer(shop))
+        if not now and not cadence.is_due(clock):
+            since = "." if cadence.learning == "frozen" else ", and a version was trained in the last 24 hours."
+            self.stdout.write(f"Nothing trained: learning is {cadence.learning}{since} --now trains one all the same.")
+            return False
         waiting = clicked_count(shop_id=shop, after_position=after)
-        every = train_every(after)
+        pace = pace_of(cadence, shop_id=shop, after=after)
         if now:
-            every = min(every, max(LEAST_EVERY, every_of(waiting)))
-        if waiting < needed(every):
+            every = min(train_every(after), max(LEAST_EVERY, every_of(waiting)))
+            pace = Pace(every, needed(every))
+        if waiting < pace.wanted:
             self.stdout.write(
-                f"Nothing trained: {waiting} click-throughs with an outcome wait, {needed(every)} are needed."
+                f"Nothing trained: {waiting} click-throughs with an outcome wait, {pace.wanted} are needed."
             )
             return False
-        with tqdm(total=100, unit="%", desc=f"training on {every} click-throughs", bar_format=_BAR) as bar:
+        with tqdm(total=100, unit="%", desc=f"training on {pace.every} click-throughs", bar_format=_BAR) as bar:
             outcome = shop_train(
-                shop_id=shop, now=datetime.now(UTC), every=every, progress=lambda share: _show(bar, share)
+                shop_id=shop, now=clock, every=pace.every if now else None, progress=lambda share: _show(bar, share)
             )
         if outcome is None:
             self.stdout.write("Nothing trained: products wait for their vectors, or another trainer was faster.")
+            return False
+        self._report(outcome)
+        return True
+
+    def _shadow(self, shadow: ModelVersion) -> bool:
+        outcome = shadow_judge(shadow=shadow, now=datetime.now(UTC))
+        if outcome is None:
+            so_far = shadow_answer(shadow)
+            self.stdout.write(
+                f"Nothing trained: {shadow.version} is in shadow, {so_far['closed']} of {so_far['click_throughs']} later "
+                "click-throughs have closed."
+            )
             return False
         self._report(outcome)
         return True
@@ -80,19 +113,32 @@ class Command(BaseCommand):
         said = "serves" if outcome.promoted else "does not serve"
         self.stdout.write(f"{outcome.version} {said}: {outcome.reason}.")
         metrics, gate = outcome.metrics, outcome.metrics["gate"]
+        if "steps" in metrics:
+            self.stdout.write(
+                f"  {metrics['examples']} examples, {metrics['steps']} steps, loss {_number(metrics['loss_first'])} to "
+                f"{_number(metrics['loss_last'])}"
+            )
         self.stdout.write(
-            f"  {metrics['examples']} examples, {metrics['steps']} steps, loss {_number(metrics['loss_first'])} to "
-            f"{_number(metrics['loss_last'])}; judged on the newest {gate['click_throughs']} click-throughs"
-            f" and {gate['judged_queries']} judged queries:"
+            f"  judged on the newest {gate['click_throughs']} click-throughs and {gate['judged_queries']} judged queries:"
         )
         if gate["judged_queries"]:
             before, after = gate["serving_list"], gate["candidate_list"]
             self.stdout.write(f"  nDCG@10 on the judgement list {_number(before)} -> {_number(after)}")
-        for name, before in gate["serving"].items():
-            if before is not None:
-                self.stdout.write(f"  {name:<9} {_number(before)} -> {_number(gate['candidate'][name])}")
+        self._sides(gate["serving"], gate["candidate"])
+        if gate["past_click_throughs"]:
+            self.stdout.write(f"  on {gate['past_click_throughs']} from before its range, by which forgetting shows:")
+            self._sides(gate["serving_past"], gate["candidate_past"])
+        for name, what in _MOVED.items():
+            if gate.get(name) is not None:
+                self.stdout.write(f"  {what} {_number(gate[name])}")
+
+    def _sides(self, before: dict[str, float | None], after: dict[str, float | None]) -> None:
+        for name, value in before.items():
+            if value is not None:
+                self.stdout.write(f"  {name:<9} {_number(value)} -> {_number(after[name])}")
 
 
+_MOVED = {"overlap": "overlap of first pages with those of what served"}
 _BAR = "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed}<{remaining}"
 
 

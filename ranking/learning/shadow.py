@@ -1,0 +1,52 @@
+"""What later click-throughs say of a version in shadow, beside what serves: the judges and the gate of a new candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+from feedback.joining import ClickThrough
+from ranking.encoders import Encoder
+from ranking.judgements import judgements_at
+from ranking.learning.artefact import artefact_read
+from ranking.learning.candidate import tower_of
+from ranking.learning.catalogue import catalogue_at
+from ranking.learning.evaluate import Ranker, judge, overlaps, remember
+from ranking.learning.examples import clicked_rows, examples_read
+from ranking.learning.gate import Trial, Verdict, gate
+from ranking.learning.judged import judged_products, list_ndcg
+from ranking.learning.options import options_of
+from ranking.learning.train import torch_as
+from ranking.registry import ModelVersion, artefact_load
+
+
+def shadow_verdict(
+    *, serving: ModelVersion, shadow: ModelVersion, frozen: Encoder, closed: Sequence[ClickThrough], position: int
+) -> Verdict:
+    """Judge both on click-throughs that taught and judged neither, all as of a position; the same each time."""
+    options = options_of(shadow.config["options"])
+    seed = crc32(f"{shadow.shop_id}/{shadow.artefact}/shadow/{position}".encode())
+    judged = judgements_at(shop_id=shadow.shop_id, position=position)
+    catalogue = catalogue_at(
+        shop_id=shadow.shop_id, position=position, major=shadow.major, pool=options.pool, seed=seed,
+        named={product for each in closed for product in each.items} | judged_products(judged),
+    )  # fmt: skip
+    with torch_as(threads=options.threads, seed=seed):
+        sides = {"serving": _ranker(frozen, serving), "candidate": _ranker(frozen, shadow)}
+        examples = examples_read(
+            closed, catalogue=catalogue, encode=sides["serving"].encode, options=options,
+            clicked_for=clicked_rows(closed, catalogue),
+        )  # fmt: skip
+        newest = judge(**sides, examples=examples, catalogue=catalogue)
+        nothing = judge(**sides, examples=[], catalogue=catalogue)  # what it forgot, the gate asked before
+        serving_list, candidate_list = (list_ndcg(side, judged, catalogue) for side in sides.values())
+        moved = overlaps(**sides, examples=examples, catalogue=catalogue)
+        trial = Trial(
+            *newest, *nothing, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap
+        )
+        return gate(trial)
+
+
+def _ranker(frozen: Encoder, version: ModelVersion) -> Ranker:
+    artefact = artefact_read(artefact_load(version.artefact))
+    return Ranker(remember(tower_of(frozen, artefact).encode_query), artefact.head)
