@@ -9,13 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from ranking.encoders import Encoder
+from ranking.learning.computing import computing
+from ranking.learning.options import Precision
 
 LossOf = Callable[[Tensor], Tensor]  # of vectors (B, D)
 
 
 def backward(
-    tower: Encoder, texts: Sequence[str], loss_of: LossOf, *, at_once: int, moves: Sequence[Tensor] = (), epsilon: float = 0.0
-) -> tuple[float, list[Tensor]]:  # fmt: skip
+    tower: Encoder,
+    texts: Sequence[str],
+    loss_of: LossOf,
+    *,
+    at_once: int,
+    moves: Sequence[Tensor] = (),
+    epsilon: float = 0.0,
+    precision: Precision = "fp32",
+) -> tuple[float, list[Tensor]]:
     """Add the gradients of a loss of all texts' vectors to the parameters; return it, and the worst moves of the words.
 
     Activations of at most `at_once` texts are in memory; with more texts each is encoded twice, and the gradients are
@@ -26,7 +35,8 @@ def backward(
     chunks = [texts[start : start + at_once] for start in range(0, len(texts), at_once)]
     with torch.no_grad():
         given: Sequence[Tensor | None] = moves or [None] * len(chunks)
-        ahead = [_encode(tower, *each)[0] for each in zip(chunks, given, strict=True)] if len(chunks) > 1 else []
+        twice = zip(chunks, given, strict=True) if len(chunks) > 1 else ()
+        ahead = [_encode(tower, chunk, move, precision)[0] for chunk, move in twice]
     worst = []
     if ahead:
         vectors = torch.cat(ahead).requires_grad_()  # (B, D)
@@ -37,7 +47,7 @@ def backward(
     else:
         pulls = [None]
     for chunk, pull, move in zip(chunks, pulls, given, strict=True):
-        found, words = _encode(tower, chunk, move)
+        found, words = _encode(tower, chunk, move, precision, follow=epsilon > 0)
         if pull is None:
             loss = loss_of(found)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -62,22 +72,23 @@ def worst_move(words: Tensor, epsilon: float) -> Tensor:
     return worst
 
 
-def _encode(tower: Encoder, texts: Sequence[str], move: Tensor | None) -> tuple[Tensor, Tensor]:
+def _encode(
+    tower: Encoder, texts: Sequence[str], move: Tensor | None, precision: Precision, *, follow: bool = False
+) -> tuple[Tensor, Tensor]:
     """Vectors (B, D) of texts, and their word embeddings (B, T, H) as they were moved."""
-    cuda = tower.device.type == "cuda"
-    with _words(tower.model, move) as seen, torch.autocast(tower.device.type, torch.bfloat16, enabled=cuda):
+    with _words(tower.model, move, follow=follow) as seen, computing(tower.device, precision):
         vectors = tower.forward([tower.query_text(text) for text in texts])
     return vectors.float(), seen[0]
 
 
 @contextmanager
-def _words(model: nn.Module, move: Tensor | None) -> Iterator[list[Tensor]]:
-    """Move what the word embeddings give by `move`, and keep it with its gradient."""
+def _words(model: nn.Module, move: Tensor | None, *, follow: bool) -> Iterator[list[Tensor]]:
+    """Move what the word embeddings give by `move`; keep it, and with `follow` its gradient."""
     seen: list[Tensor] = []
 
     def hook(module: nn.Module, given: object, words: Tensor) -> Tensor:
         moved = words if move is None else words + move
-        if torch.is_grad_enabled():
+        if follow:
             moved = moved if moved.requires_grad else moved.requires_grad_()
             moved.retain_grad()
         seen.append(moved)

@@ -19,6 +19,7 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 from ranking.encoders import Encoder, product_text, transformers_quiet
 from ranking.learning.artefact import Artefact
 from ranking.learning.catalogue import CatalogueAt
+from ranking.learning.computing import computing
 from ranking.learning.kinds import adapter_attach
 from ranking.learning.options import TrainOptions
 from ranking.learning.train import rate, torch_as
@@ -86,7 +87,8 @@ def pretrain(
             drawn = [texts[order[(step * language.batch + n) % len(order)]] for n in range(language.batch)]
             batch = tower.tokenize(drawn)
             ids, asked = mask(batch["input_ids"], tower.tokenizer, known, share=language.masked)  # (B, T), (B, T)
-            hidden = tower.model(**(batch | {"input_ids": ids})).last_hidden_state  # (B, T, H)
+            with computing(tower.device, options.precision):
+                hidden = tower.model(**(batch | {"input_ids": ids})).last_hidden_state.float()  # (B, T, H)
             at = asked != _NOT_ASKED
             if not at.any():
                 continue  # a batch of very short texts

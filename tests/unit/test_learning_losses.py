@@ -125,3 +125,31 @@ def test_distillation_of_the_parents_own_scores_is_nothing_even_at_extremes() ->
     assert float(cost.detach()) == 0.0
     assert scores.grad is not None
     assert not scores.grad.any()
+
+
+def test_distillation_bears_a_parent_that_was_sure_of_the_opposite() -> None:
+    scores = tensor([-1e4, 1e4]).requires_grad_()
+
+    cost = distillation(scores, tensor([1e4, -1e4]))
+    cost.backward()  # type: ignore[no-untyped-call]
+
+    assert float(cost.detach()) == pytest.approx(2e4)
+    assert scores.grad is not None
+    assert scores.grad.tolist() == [[-1.0, 1.0]]
+
+
+def test_what_neither_version_can_rank_changes_no_distillation_and_other_lists_are_averaged_in() -> None:
+    nothing = -1e30  # a logit that no softmax sees
+    plain, padded = tensor([1.0, 0.0]).requires_grad_(), tensor([1.0, 0.0, nothing]).requires_grad_()
+
+    alone, beside = distillation(plain, tensor([0.0, 0.5])), distillation(padded, tensor([0.0, 0.5, nothing]))
+    alone.backward()  # type: ignore[no-untyped-call]
+    beside.backward()  # type: ignore[no-untyped-call]
+
+    assert float(beside.detach()) == pytest.approx(float(alone.detach()), rel=1e-14)
+    assert plain.grad is not None
+    assert padded.grad is not None
+    assert torch.allclose(padded.grad[:, :2], plain.grad, rtol=1e-14)
+    assert float(padded.grad[0, 2]) == 0.0
+    twice = distillation(tensor([1.0, 0.0], [2.0, 2.0]), tensor([0.0, 0.5], [1.0, 1.0]))
+    assert float(twice) == pytest.approx(float(alone.detach()) / 2)

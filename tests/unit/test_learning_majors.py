@@ -19,7 +19,7 @@ from ranking.learning.majors import IndivisibleBatch, MajorTrained, Pairing, tra
 from ranking.major_towers import encoder_named, towers_name, towers_write
 from tests.tiny_encoder import WORDS, tiny_encoder_write
 
-QUICK = replace(MAJOR, learning_rate=1e-3, batch=8, at_once=3, epochs=20, most_steps=30)
+QUICK = replace(MAJOR, learning_rate=1e-3, batch=8, at_once=3, epochs=20, most_steps=30, precision="fp32")
 TURN = {"small": "green", "large": "red"}
 
 
@@ -65,10 +65,20 @@ def test_gradients_do_not_depend_on_how_many_texts_are_in_memory(folder: Path) -
     assert few.losses == pytest.approx(all_.losses, abs=1e-5)
 
 
-def test_the_same_pairings_make_the_same_weights(folder: Path) -> None:
-    _, _, one = learn(folder, most_steps=4)
-    _, _, two = learn(folder, most_steps=4)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("at_once", [3, 100])
+def test_the_same_pairings_make_the_same_weights(folder: Path, precision: str, at_once: int) -> None:
+    _, _, one = learn(folder, most_steps=4, precision=precision, at_once=at_once)
+    _, _, two = learn(folder, most_steps=4, precision=precision, at_once=at_once)
     assert all(torch.equal(one.product[name], two.product[name]) for name in one.product)
+
+
+def test_bf16_computes_other_gradients_nearly_alike_and_keeps_weights_in_fp32(folder: Path) -> None:
+    _, _, exact = learn(folder, most_steps=4)
+    _, _, rounded = learn(folder, most_steps=4, precision="bf16")
+    assert rounded.losses != exact.losses
+    assert rounded.losses == pytest.approx(exact.losses, abs=0.05)
+    assert {tensor.dtype for tensor in rounded.query.values()} == {torch.float32}
 
 
 _SCRIPT = """
