@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -33,3 +34,15 @@ class Average:
         """Put the average in the place of the tensors."""
         for tensor, total in zip(self.tensors, self._sums, strict=True) if self.decay and self.steps else ():
             tensor.copy_(total / (1 - self.decay**self.steps))
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """As `settle`, and put the tensors back afterwards, whatever was done to them."""
+        held = [tensor.detach().clone() for tensor in self.tensors]
+        self.settle()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, value in zip(self.tensors, held, strict=True):
+                    tensor.copy_(value)

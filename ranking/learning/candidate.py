@@ -16,7 +16,7 @@ from ranking.learning.artefact import Artefact, artefact_read
 from ranking.learning.calibrate import head_calibrated
 from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.enrich import enriched
-from ranking.learning.evaluate import Ranker, judge, overlaps, remember
+from ranking.learning.evaluate import Ranker, judge, overlaps, remember, worth
 from ranking.learning.examples import Example, clicked_rows, examples_read
 from ranking.learning.expected import expected_lifts
 from ranking.learning.gate import Trial, Verdict, gate
@@ -66,12 +66,17 @@ def candidate_make(
         taught = enriched(
             [*examples(older), *learned], catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for
         )
+        calibrating = examples(part.calibrate)
+
+        def worth_of(reached: Artefact) -> float:
+            ranker = Ranker(remember(tower_of(frozen, reached).encode_query), reached.head)
+            return worth(ranker, serving=Ranker(before, base.head), examples=calibrating, catalogue=catalogue)
+
         trained = train(
             frozen=frozen, parent=base, catalogue=catalogue, examples=taught, clicked_for=clicked_for,
-            options=options, seed=seed, before=before, progress=progress, watch=watch,
+            options=options, seed=seed, before=before, judge=worth_of, progress=progress, watch=watch,
         )  # fmt: skip
         after = remember(tower_of(frozen, trained.artefact).encode_query)
-        calibrating = examples(part.calibrate)
         head = head_calibrated(
             trained.artefact.head, parent=base.head, before=before, after=after, examples=calibrating,
             catalogue=catalogue, seed=seed,
@@ -115,6 +120,7 @@ def _metrics(part: Split, trained: Trained, learned: Sequence[Example], catalogu
         "implied": sum(not example.shown for example in learned),
         "products": len(catalogue.product_ids),
         "steps": len(trained.losses),
+        "worths": {str(step): worth for step, worth in trained.worths.items()},
         "loss_first": sum(trained.losses[:tenth]) / tenth if trained.losses else None,
         "loss_last": sum(trained.losses[-tenth:]) / tenth if trained.losses else None,
         "judged_to_position": part.to_position,

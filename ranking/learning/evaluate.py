@@ -56,6 +56,14 @@ def judge(
     return before, after
 
 
+def worth(
+    ranker: Ranker, *, serving: Ranker, examples: Sequence[Example], catalogue: CatalogueAt
+) -> float:  # fmt: skip
+    """What a model is worth where training may end, in [0, 2]: both figures by which the gate wants progress, together."""
+    _, found = judge(serving=serving, candidate=ranker, examples=examples, catalogue=catalogue)
+    return (mean_known(found.accuracy) or 0.0) + (mean_known(found.mrr) or 0.0)
+
+
 def overlaps(*, serving: Ranker, candidate: Ranker, examples: Sequence[Example], catalogue: CatalogueAt) -> Doubles:
     """How alike the first ten products of two models are for each query asked, in [0, 1], (Q,)."""
     texts = sorted({example.text for example in examples})

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 AdapterKind: TypeAlias = Literal["lora", "adalora", "bottleneck", "full"]
 LossName: TypeAlias = Literal["pairwise_sigmoid", "listwise_softmax", "info_nce"]
+Precision: TypeAlias = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,10 @@ class TrainOptions:
     Best Buy, never asked: 0.503 instead of 0.458 at 0 (at 0.5 listwise 0.517, at 1 0.526), asked alike; sample shop
     +0.033 and +0.015, at 0 +0.018 and +0.008."""
 
+    stop_points: int = 0
+    """At how many points, evenly spread over the steps, the calibrate part judges what was learned; when it is worth no
+    more than at one before, the best is taken and training ends. 0: all steps."""
+
     # besides the range itself
     replay: float = 0.2
     """Older click-throughs, for each one with an outcome of the range: a seeded sample of all before it. After a
@@ -108,6 +113,9 @@ class TrainOptions:
     0.60: this stops accidents only."""
 
     # what it runs on
+    precision: Precision = "fp32"
+    """Of matrix products; weights stay in fp32. Queries are short: there is little to save, and ŷ of the first page depends on
+    small differences. `bench.robustness` has both."""
     threads: int = 1
     """Of torch: sums depend on how they are split, so this is part of what makes the bytes the same again."""
     pool: int = 5000

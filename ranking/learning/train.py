@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 
 import torch
@@ -23,6 +24,7 @@ from ranking.learning.gradients import backward
 from ranking.learning.kinds import adapter_attach
 from ranking.learning.losses import LOSSES, distillation
 from ranking.learning.options import TrainOptions
+from ranking.learning.stopping import Best, Judge, stop_points
 
 Watch = Callable[[int, Mapping[str, float]], None]
 
@@ -33,10 +35,14 @@ def unwatched(step: int, figures: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An adapter with a head whose slopes moved with it and whose intercepts did not yet; `losses` is one per step."""
+    """An adapter with a head whose slopes moved with it and whose intercepts did not yet; `losses` is one per step.
+
+    `worths` is what the judge said at each stop point, by step.
+    """
 
     artefact: Artefact
     losses: list[float]
+    worths: dict[int, float] = field(default_factory=dict)
 
 
 def train(
@@ -49,13 +55,15 @@ def train(
     options: TrainOptions,
     seed: int,
     before: Encode | None = None,
+    judge: Judge | None = None,
     progress: Callable[[float], None] = lambda share: None,
     watch: Watch = unwatched,
 ) -> Trained:
     """Fine-tune the query tower's adapter and the head's slopes from the parent's; product vectors stay as they are.
 
-    `before` encodes queries by the parent's tower, where the caller remembers them already. `watch` is told each step's
-    number, from 1, its loss, learning rate and gradient norm before clipping.
+    `before` encodes queries by the parent's tower, where the caller remembers them already. `judge` says what a version
+    is worth at the stop points, if there are any: at the first that is worth no more than one before, the best is taken.
+    `watch` is told each step's number, from 1, its loss, learning rate and gradient norm before clipping.
     """
     teaching = [example for example in examples if example.teaches]
     steps = steps_of(len(teaching), options)
@@ -72,11 +80,19 @@ def train(
             [
                 {"params": adapter.parameters, "lr": options.learning_rate, "weight_decay": decay},
                 {"params": [factors], "lr": options.head_learning_rate, "weight_decay": 0.0},
-            ]
+            ],
+            fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, options))
         average = Average([*adapter.parameters, factors], options.ema)
-        losses: list[float] = []
+        losses, best = list[float](), Best()
+        points = stop_points(steps, options.stop_points) if judge else set()
+
+        def made() -> Artefact:
+            tensors, how = adapter.read()
+            dense, lexical = (slopes * torch.exp(factors.detach())).tolist()
+            return Artefact(replace(parent.head, dense=dense, lexical=lexical), tensors, how)
+
         for step, drawn in enumerate(batches_of(teaching, steps, options, seed), start=1):
             batch = collate(drawn, catalogue, clicked_for, options, tower.device, parent=parent.head, before=before)
 
@@ -88,9 +104,12 @@ def train(
                     loss = loss + options.distillation * distillation(scores, batch.parent)
                 return loss
 
-            loss, worst = backward(tower, batch.texts, loss_of, at_once=options.batch, epsilon=options.adversarial)
+            add_gradients = partial(
+                backward, tower, batch.texts, loss_of, at_once=options.batch, precision=options.precision
+            )
+            loss, worst = add_gradients(epsilon=options.adversarial)
             if worst:  # the gradients of both add up
-                backward(tower, batch.texts, loss_of, at_once=options.batch, moves=worst)
+                add_gradients(moves=worst)
             adapter.regularise()
             norm = torch.nn.utils.clip_grad_norm_([*adapter.parameters, factors], options.clip)
             pace = optimiser.param_groups[0]["lr"]
@@ -102,11 +121,14 @@ def train(
             losses.append(loss)
             watch(step, {"loss": loss, "learning_rate": pace, "gradient_norm": float(norm)})
             progress(step / steps)
-        average.settle()
-        tensors, how = adapter.read()
-        dense_slope, lexical_slope = (slopes * torch.exp(factors.detach())).tolist()
-    head = replace(parent.head, dense=dense_slope, lexical=lexical_slope)
-    return Trained(Artefact(head, tensors, how), losses)
+            if judge and step in points:
+                with average.settled():
+                    reached = made()
+                if not best.offer(step, reached, judge(reached)):
+                    break
+        if best.artefact is None:
+            average.settle()
+        return Trained(best.artefact or made(), losses, best.worths)
 
 
 def steps_of(count: int, options: TrainOptions) -> int:

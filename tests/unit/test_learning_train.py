@@ -21,6 +21,7 @@ from ranking.learning.gradients import backward, worst_move
 from ranking.learning.kinds import KINDS, adapter_attach
 from ranking.learning.losses import LOSSES
 from ranking.learning.options import AdapterKind, LossName, TrainOptions
+from ranking.learning.stopping import Judge, stop_points
 from ranking.learning.train import Trained, train
 from ranking.relevance import Head
 from tests.learning_shop import PRODUCTS, QUERIES, wish
@@ -66,10 +67,10 @@ def examples(catalogue: CatalogueAt) -> list[Example]:
 
 @pytest.fixture
 def run(frozen: Encoder, catalogue: CatalogueAt, examples: list[Example]):
-    def trained(parent: Artefact | None = None, **options: object) -> Trained:
+    def trained(parent: Artefact | None = None, judge: Judge | None = None, **options: object) -> Trained:
         return train(
             frozen=frozen, parent=parent or Artefact(HEAD), catalogue=catalogue, examples=examples, clicked_for={},
-            options=replace(QUICK, **options), seed=5,  # type: ignore[arg-type]
+            options=replace(QUICK, **options), seed=5, judge=judge,  # type: ignore[arg-type]
         )  # fmt: skip
 
     return trained
@@ -118,6 +119,14 @@ def test_every_kind_of_adapter_learns_and_gives_the_same_bytes_again(run, kind: 
 
     assert np.mean(first.losses[-3:]) < np.mean(first.losses[:3]) - 0.02
     assert artefact_write(first.artefact) == artefact_write(again.artefact)
+
+
+def test_bf16_learns_as_fp32_does_and_gives_the_same_bytes_again(run) -> None:
+    first, again = (run(precision="bf16", most_steps=5) for _ in range(2))
+
+    assert artefact_write(first.artefact) == artefact_write(again.artefact)
+    assert first.losses != (exact := run(most_steps=5).losses)
+    assert first.losses == pytest.approx(exact, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -220,6 +229,34 @@ def test_without_steps_or_decay_weights_stay(decay: float) -> None:
     Average([weights], decay=decay).settle()
 
     assert float(weights) == 3.0
+
+
+def test_stop_points_lie_evenly_up_to_the_last_step() -> None:
+    assert stop_points(47, 4) == {12, 24, 36, 47}
+    assert stop_points(2, 4) == {1, 2}
+    assert stop_points(47, 0) == set()
+
+
+@pytest.mark.parametrize("kind", ["adalora", "lora"])
+def test_training_ends_where_it_is_worth_less_and_gives_what_was_best_in_the_same_bytes(run, kind: str) -> None:
+    def ended() -> Trained:
+        worths = iter([0.1, 0.3, 0.2, 0.9])
+        found: Trained = run(judge=lambda artefact: next(worths), stop_points=4, ema=0.9, adapter=kind)
+        return found
+
+    one, two = ended(), ended()
+
+    assert one.worths == {2: 0.1, 4: 0.3, 6: 0.2}
+    assert len(one.losses) == 6
+    assert artefact_write(one.artefact) == artefact_write(two.artefact)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_being_judged_on_the_way_changes_nothing_that_is_learned(run, kind: str) -> None:
+    worths = iter([0.1, 0.2, 0.3, 0.4])
+    judged = run(judge=lambda artefact: next(worths), stop_points=4, ema=0.9, adapter=kind)
+
+    assert artefact_write(judged.artefact) == artefact_write(run(ema=0.9, adapter=kind).artefact)
 
 
 def test_a_query_asked_often_is_drawn_by_power_of_its_count() -> None:
