@@ -35,7 +35,7 @@ class Nightly:
     def __init__(self, encoder: Encoder, head: Head, words: CatalogueAt, vectors: Floats) -> None:
         self._encoder, self._head, self._words, self._vectors = encoder, head, words, vectors
         self._texts = [encoder.product_text(product_text(orjson.loads(content))) for content in words.contents]
-        self._model = _model(encoder)
+        self._model = peer_model(encoder)
         self._asked: dict[str, Floats] = {}
 
     def train(self, clicks: Sequence[tuple[str, str]]) -> None:
@@ -76,7 +76,7 @@ class Nightly:
         return np.asarray(found, dtype=np.float32)
 
 
-def _model(encoder: Encoder) -> SentenceTransformer:
+def peer_model(encoder: Encoder) -> SentenceTransformer:
     """The same checkpoint, with the same pooling."""
     source = str(Path(encoder.pretrained.source))
     body = Transformer(source, max_seq_length=encoder.max_tokens)
