@@ -133,16 +133,17 @@ def test_shuffled_clicks_are_refused_and_what_served_goes_on() -> None:
 
 
 @pytest.mark.parametrize("seed", [2, 3])
-def test_shuffled_clicks_that_slip_through_have_cost_nothing_that_was_known(seed: int) -> None:
+def test_shuffled_clicks_are_refused_or_have_cost_nothing_that_was_known(seed: int) -> None:
+    """By luck on the sixty newest, one of them may pass."""
     shop_clicks(SHOP_ID, 300, seed=1)
     train_next()
     shop_clicks(SHOP_ID, 400, seed=seed, shuffled=True)
 
-    passed = [outcome.metrics["gate"] for outcome in (train_next(), train_next()) if outcome.promoted]
-
-    assert passed  # one of both, by luck on the sixty newest
-    assert all(figures["candidate_past"]["mrr"] > figures["serving_past"]["mrr"] - 0.01 for figures in passed)
-    assert all(figures["overlap"] > 0.9 for figures in passed)
+    for outcome in (train_next(), train_next()):
+        figures = outcome.metrics["gate"]
+        cost = figures["serving_past"]["mrr"] - figures["candidate_past"]["mrr"]
+        assert not outcome.promoted or cost < 0.01
+        assert not outcome.promoted or figures["overlap"] > 0.9
 
 
 def test_the_same_range_seed_and_parent_give_the_same_bytes_whatever_came_later() -> None:
