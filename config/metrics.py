@@ -17,6 +17,8 @@ from psycopg import Error as PsycopgError
 from eventlog.models import Shop
 from eventlog.selectors import lags, last_position, oldest_pending_seconds, parked, partitions_ahead, pending_count
 from ranking.cadence import cadence_read
+from ranking.registry import model_serving
+from ranking.selectors import forgetting
 
 log = structlog.get_logger(__name__)
 
@@ -86,11 +88,26 @@ def _learning_gauges() -> Iterator[GaugeMetricFamily]:
     slowdown = GaugeMetricFamily(
         "freshet_learning_slowdown", "Times the usual click-throughs that the next version waits for.", labels=["shop"]
     )
+    drift = GaugeMetricFamily(
+        "freshet_model_day_overlap",
+        "Rank-biased overlap of first pages of the version that serves with those of what served a day before it.",
+        labels=["shop"],
+    )
+    forgot = GaugeMetricFamily(
+        "freshet_model_forgetting",
+        "What the version that serves lost on click-throughs from before its range when it was judged.",
+        labels=["shop", "figure"],
+    )
     for shop_id in Shop.objects.order_by("id").values_list("id", flat=True):
-        cadence = cadence_read(shop_id=shop_id)
+        cadence, serving = cadence_read(shop_id=shop_id), model_serving(shop_id=shop_id)
         refused.add_metric([str(shop_id)], cadence.refused_in_a_row)
         slowdown.add_metric([str(shop_id)], cadence.slowdown)
-    yield from (refused, slowdown)
+        metrics = serving.metrics if serving else {}
+        if (overlap := metrics.get("gate", {}).get("day_overlap")) is not None:
+            drift.add_metric([str(shop_id)], overlap)
+        for figure, lost in (forgetting(metrics) or {}).items():
+            forgot.add_metric([str(shop_id), figure], lost)
+    yield from (refused, slowdown, drift, forgot)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

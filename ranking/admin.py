@@ -19,10 +19,11 @@ from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
 
 from eventlog.errors import FreshetError
-from eventlog.models import DEFAULT_SHOP_ID
+from eventlog.models import DEFAULT_SHOP_ID, Shop
 from ranking.model_diff import diff_queries, model_diff
 from ranking.models import ModelVersion, ResultList
 from ranking.registry import model_promote, model_rollback, model_serving, model_versions
+from ranking.selectors import learning_answer
 
 PRODUCTS_SHOWN = 3
 DIFF_QUERIES = 50  # asked by a page twice each: about two seconds for versions that no process has met
@@ -128,6 +129,7 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no type
     list_per_page = 50
     show_full_result_count = False
     actions = ("promote", "roll_back")
+    list_after_template = "ranking/admin/learning.html"
     fields = (
         "version", "state", "reason", "parent", "changed", "trained_at", "click_throughs", "mrr", "accuracy", "overlap",
         "from_position", "to_position", "promoted_position", "encoder", "artefact", "seed", "metrics", "config",
@@ -176,6 +178,13 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no type
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may change model versions may say which one serves; nobody edits one."""
         return bool(super().has_change_permission(request))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The versions, and below them how often each shop learns."""
+        shops = Shop.objects.order_by("id").values_list("id", flat=True)
+        learning = [{"shop": shop_id, **learning_answer(shop_id=shop_id)} for shop_id in shops]
+        response: HttpResponse = super().changelist_view(request, (extra_context or {}) | {"learning": learning})
+        return response
 
     def get_urls(self) -> list[URLPattern]:
         diff = self.admin_site.admin_view(self.diff_view)

@@ -96,6 +96,14 @@ def model_serving(*, shop_id: int) -> ModelVersion | None:
     return _version(found[0]) if found else None
 
 
+def model_served(*, shop_id: int, at: datetime) -> ModelVersion | None:
+    """The version that served at a moment; the first that ever did where none served yet, None without any."""
+    sql = """SELECT version FROM ranking_promotion WHERE shop_id = %(shop)s
+              ORDER BY (at <= %(at)s) DESC, CASE WHEN at <= %(at)s THEN -position ELSE position END LIMIT 1"""
+    found = rows(sql, {"shop": shop_id, "at": at})
+    return model_get(shop_id=shop_id, version=found[0][0]) if found else None
+
+
 def model_in_shadow(*, shop_id: int) -> ModelVersion | None:
     """The version that is scored beside the one that serves; None without one.
 

@@ -23,7 +23,7 @@ from eventlog.errors import ConcurrentChange, LostClaim
 from eventlog.services import sequence
 from feedback.joining import ClickThrough
 from feedback.selectors import closed_click_throughs
-from ranking.cadence import Cadence, cadence_read, pace_note
+from ranking.cadence import DAY, Cadence, cadence_read, pace_note
 from ranking.events import ModelVersionTrained
 from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST as LEAST_JUDGES
@@ -39,6 +39,7 @@ from ranking.registry import (
     model_promote_new,
     model_refuse_new,
     model_register,
+    model_served,
     model_serving,
     model_shadow_new,
 )
@@ -98,8 +99,9 @@ def shop_train(
     course = Course()
     # slow, so in no transaction
     candidate = candidate_make(
-        parent=parent, frozen=frozen, part=part, options=options, progress=progress, watch=course.watch
-    )
+        parent=parent, frozen=frozen, part=part, options=options, progress=progress, watch=course.watch,
+        yesterday=_served_a_day_ago(parent, now),
+    )  # fmt: skip
     candidate.metrics["seconds"] = course.seconds
     try:
         outcome = candidate_commit(parent=parent, part=part, candidate=candidate, now=now)
@@ -109,6 +111,12 @@ def shop_train(
     course.write(shop_id=shop_id, version=outcome.version, promoted=outcome.promoted, metrics=candidate.metrics)
     pace_note(cadence, shop_id=shop_id)
     return outcome
+
+
+def _served_a_day_ago(parent: ModelVersion, now: datetime) -> ModelVersion | None:
+    """None when that was another major version: its products have other vectors."""
+    served = model_served(shop_id=parent.shop_id, at=now - DAY)
+    return served if served is not None and served.major == parent.major else None
 
 
 def consumer(shop_id: int) -> str:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from zlib import crc32
 
+import numpy as np
+
 from feedback.joining import ClickThrough
 from feedback.selectors import older_click_throughs
 from ranking.encoders import Encoder
@@ -16,6 +18,7 @@ from ranking.learning.artefact import Artefact, artefact_read
 from ranking.learning.calibrate import head_calibrated
 from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.enrich import enriched
+from ranking.learning.ensemble import as_trained, averaged
 from ranking.learning.evaluate import Ranker, judge, overlaps, remember, worth
 from ranking.learning.examples import Example, clicked_rows, examples_read
 from ranking.learning.expected import expected_lifts
@@ -45,8 +48,12 @@ def candidate_make(
     options: TrainOptions = DEFAULTS,
     progress: Callable[[float], None] = lambda share: None,
     watch: Watch = unwatched,
+    yesterday: ModelVersion | None = None,
 ) -> Candidate:
-    """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte."""
+    """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte.
+
+    `yesterday` is what served a day before: how far first pages drifted since is told with the other figures.
+    """
     seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
     base = artefact_read(artefact_load(parent.artefact))
     before = remember(tower_of(frozen, base).encode_query)
@@ -73,9 +80,12 @@ def candidate_make(
             return worth(ranker, serving=Ranker(before, base.head), examples=calibrating, catalogue=catalogue)
 
         trained = train(
-            frozen=frozen, parent=base, catalogue=catalogue, examples=taught, clicked_for=clicked_for,
+            frozen=frozen, parent=as_trained(base), catalogue=catalogue, examples=taught, clicked_for=clicked_for,
             options=options, seed=seed, before=before, judge=worth_of, progress=progress, watch=watch,
         )  # fmt: skip
+        trained = replace(
+            trained, artefact=averaged(trained.artefact, parent=parent, versions=options.average_versions)
+        )
         after = remember(tower_of(frozen, trained.artefact).encode_query)
         head = head_calibrated(
             trained.artefact.head, parent=base.head, before=before, after=after, examples=calibrating,
@@ -87,7 +97,14 @@ def candidate_make(
         past = judge(**sides, examples=examples(part.past), catalogue=catalogue)
         serving_list, candidate_list = (list_ndcg(side, judged, catalogue) for side in sides.values())
         moved = overlaps(**sides, examples=gate_examples, catalogue=catalogue)
-        trial = Trial(*newest, *past, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap)
+        drifted = np.zeros(0) if yesterday is None else moved
+        if yesterday is not None and yesterday.artefact != parent.artefact:
+            then = ranker_of(frozen, yesterday)
+            drifted = overlaps(serving=then, candidate=sides["candidate"], examples=gate_examples, catalogue=catalogue)
+        trial = Trial(
+            *newest, *past, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap,
+            day_overlaps=drifted, least_day_overlap=options.least_day_overlap,
+        )  # fmt: skip
         verdict = gate(trial)
         lifts = expected_lifts(
             [*learned, *calibrating, *gate_examples], encode=after, head=head, catalogue=catalogue, parent=base.expected
@@ -110,6 +127,12 @@ def older_read(part: Split, *, shop_id: int, share: float, seed: int) -> list[Cl
 def tower_of(frozen: Encoder, artefact: Artefact) -> Encoder:
     """The query tower of an artefact, the encoder itself for one that moves nothing."""
     return tower_with_adapter(frozen, artefact) if artefact.tensors else frozen
+
+
+def ranker_of(frozen: Encoder, version: ModelVersion) -> Ranker:
+    """A version as a judge sees it."""
+    artefact = artefact_read(artefact_load(version.artefact))
+    return Ranker(remember(tower_of(frozen, artefact).encode_query), artefact.head)
 
 
 def _metrics(part: Split, trained: Trained, learned: Sequence[Example], catalogue: CatalogueAt) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class Trial:
 
     The lists are nDCG@10 of each query that the shop judged, (Q,), empty where it judged none. What taught the candidate
     decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it.
-    `overlaps` are of the first ten products of both, (Q,).
+    `overlaps` are of the first ten products of both, (Q,); `day_overlaps` of the candidate's and those of what served a
+    day before.
     """
 
     serving: Judged
@@ -40,6 +41,8 @@ class Trial:
     taught_by: Teacher = "clicks"
     overlaps: Doubles = field(default_factory=lambda: np.zeros(0))
     least_overlap: float = 0.0
+    day_overlaps: Doubles = field(default_factory=lambda: np.zeros(0))
+    least_day_overlap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ def gate(trial: Trial) -> Verdict:
         "serving_list": mean_known(trial.serving_list),
         "candidate_list": mean_known(trial.candidate_list),
         "overlap": mean_known(trial.overlaps),
+        "day_overlap": mean_known(trial.day_overlaps),
     }
     return Verdict("; ".join(reasons) or None, figures)
 
@@ -138,6 +142,17 @@ def moves_little(trial: Trial) -> str | None:
     return f"first pages move too far: their rank-biased overlap is {overlap:.3f}, {trial.least_overlap:g} is the least"
 
 
+def drifts_little(trial: Trial) -> str | None:
+    """Many small steps in a day may go as far as one that is refused; shops that mind say so (least_day_overlap)."""
+    overlap = mean_known(trial.day_overlaps)
+    if overlap is None or overlap >= trial.least_day_overlap:
+        return None
+    return (
+        f"first pages drift too far in a day: their rank-biased overlap is {overlap:.3f}, "
+        f"{trial.least_day_overlap:g} is the least"
+    )
+
+
 CRITERIA: Sequence[Criterion] = (
     judged_by_enough,
     orders_shown_no_worse,
@@ -147,6 +162,7 @@ CRITERIA: Sequence[Criterion] = (
     learns_more_than_it_forgets,
     stays_calibrated,
     moves_little,
+    drifts_little,
 )
 
 

@@ -8,16 +8,15 @@ from zlib import crc32
 from feedback.joining import ClickThrough
 from ranking.encoders import Encoder
 from ranking.judgements import judgements_at
-from ranking.learning.artefact import artefact_read
-from ranking.learning.candidate import tower_of
+from ranking.learning.candidate import ranker_of
 from ranking.learning.catalogue import catalogue_at
-from ranking.learning.evaluate import Ranker, judge, overlaps, remember
+from ranking.learning.evaluate import judge, overlaps
 from ranking.learning.examples import clicked_rows, examples_read
 from ranking.learning.gate import Trial, Verdict, gate
 from ranking.learning.judged import judged_products, list_ndcg
 from ranking.learning.options import options_of
 from ranking.learning.train import torch_as
-from ranking.registry import ModelVersion, artefact_load
+from ranking.registry import ModelVersion
 
 
 def shadow_verdict(
@@ -32,7 +31,7 @@ def shadow_verdict(
         named={product for each in closed for product in each.items} | judged_products(judged),
     )  # fmt: skip
     with torch_as(threads=options.threads, seed=seed):
-        sides = {"serving": _ranker(frozen, serving), "candidate": _ranker(frozen, shadow)}
+        sides = {"serving": ranker_of(frozen, serving), "candidate": ranker_of(frozen, shadow)}
         examples = examples_read(
             closed, catalogue=catalogue, encode=sides["serving"].encode, options=options,
             clicked_for=clicked_rows(closed, catalogue),
@@ -45,8 +44,3 @@ def shadow_verdict(
             *newest, *nothing, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap
         )
         return gate(trial)
-
-
-def _ranker(frozen: Encoder, version: ModelVersion) -> Ranker:
-    artefact = artefact_read(artefact_load(version.artefact))
-    return Ranker(remember(tower_of(frozen, artefact).encode_query), artefact.head)

@@ -14,6 +14,7 @@ from django.test import Client
 
 from eventlog.database import query, scalar
 from ranking import admin
+from ranking.cadence import learning_set
 from ranking.learning.options import TrainOptions
 from ranking.models import ModelVersion
 from ranking.registry import model_serving
@@ -121,6 +122,13 @@ def test_the_page_shows_what_moved_and_is_reached_from_the_list(operator: Client
     moved = page.context["diff"].moved
     assert moved
     assert moved[0].query in page.content.decode()
+
+
+def test_the_list_says_how_often_the_shop_learns(operator: Client) -> None:
+    learning_set(shop_id=SHOP_ID, learning="daily", now=NOW)
+    drain()
+
+    assert "learns <strong>daily</strong>" in operator.get(LIST).content.decode()
 
 
 @pytest.mark.parametrize(

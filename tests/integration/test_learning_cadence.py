@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+import torch
 from django.core.management import call_command
 from structlog.testing import capture_logs
 
+from eventlog.consume import checkpoint_read
 from eventlog.database import scalar
 from eventlog.errors import ConcurrentChange
 from eventlog.rebuild import rebuild
 from ranking import shadow
 from ranking.cadence import cadence_read, learning_set
 from ranking.events import ModelVersionTrained
-from ranking.learning.artefact import Artefact, artefact_write
+from ranking.learning.artefact import Artefact, artefact_read, artefact_write
+from ranking.learning.candidate import candidate_make
 from ranking.learning.options import TrainOptions
+from ranking.learning.ranges import Split
 from ranking.registry import (
     ModelVersion,
     artefact_hash,
+    artefact_load,
     model_get,
     model_in_shadow,
     model_promote,
@@ -28,16 +34,17 @@ from ranking.registry import (
     model_refuse_new,
     model_register,
     model_rollback,
+    model_served,
     model_serving,
     model_shadow_end,
     model_versions,
 )
 from ranking.relevance import head_default
-from ranking.selectors import learning_answer
+from ranking.selectors import forgetting, learning_answer
 from ranking.shadow import shop_learn
-from ranking.towers import Serving
-from ranking.training import LEAST_EVERY, Outcome, models_drain, serving_ensured, shop_train
-from tests.cast import drain
+from ranking.towers import Serving, encoder_frozen
+from ranking.training import LEAST_EVERY, Outcome, consumer, models_drain, range_read, serving_ensured, shop_train
+from tests.cast import Api, drain
 from tests.learning_shop import NOW, shop_clicks, shop_fill
 from tests.tiny_encoder import tiny_encoder_write
 
@@ -262,7 +269,7 @@ def test_later_click_throughs_promote_it_with_their_figures(shadowed: ModelVersi
 
 def test_later_click_throughs_that_speak_against_it_refuse_it(shadowed: ModelVersion, monkeypatch: Any) -> None:
     worse = artefact_write(Artefact(head_default("tiny")))  # 1.0 with another head: worse than 1.1, which learned
-    monkeypatch.setattr("ranking.learning.shadow.artefact_load", turned(shadowed, worse))
+    monkeypatch.setattr("ranking.learning.candidate.artefact_load", turned(shadowed, worse))
     shop_clicks(SHOP_ID, 45, seed=2)
 
     outcome = shop_learn(shop_id=SHOP_ID, now=NOW)
@@ -275,8 +282,6 @@ def test_later_click_throughs_that_speak_against_it_refuse_it(shadowed: ModelVer
 
 def turned(shadowed: ModelVersion, worse: bytes) -> Any:
     """Give the learned artefact to the version that serves, and one that learned nothing to the one in shadow."""
-    from ranking.registry import artefact_load
-
     return lambda digest: worse if digest == shadowed.artefact else artefact_load(shadowed.artefact)
 
 
@@ -330,3 +335,67 @@ def test_a_rebuild_finds_the_shadow_again(shadowed: ModelVersion) -> None:
     serving = model_serving(shop_id=SHOP_ID)
     assert serving is not None
     assert serving.version == "1.0"
+
+
+# ── a day of versions, and forgetting ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_served_a_day_ago_is_what_the_drift_is_measured_from(uninvited: Api) -> None:
+    shop_clicks(SHOP_ID, 620, seed=1)
+    drain()
+    first = shop_train(shop_id=SHOP_ID, now=hour(0), every=200, options=QUICK)
+    second = shop_train(shop_id=SHOP_ID, now=hour(1), every=100, options=QUICK)
+    assert first is not None
+    assert second is not None
+
+    served = [model_served(shop_id=SHOP_ID, at=hour(at)) for at in (-1, 0, 0.5)]
+    gates = [outcome.metrics["gate"] for outcome in (first, second)]
+
+    assert [each and each.version for each in served] == ["1.0", "1.1", "1.1"]
+    assert gates[0]["day_overlap"] == gates[0]["overlap"]  # 1.0 serves, and served a day ago
+    assert gates[1]["day_overlap"] < gates[1]["overlap"]
+    assert f'freshet_model_day_overlap{{shop="1"}} {newest_overlap()}' in metrics_of(uninvited)
+
+
+def metrics_of(uninvited: Api) -> str:
+    return str(uninvited.get("/metrics").content.decode())
+
+
+def newest_overlap() -> float:
+    serving = model_serving(shop_id=SHOP_ID)
+    assert serving is not None
+    return float(serving.metrics["gate"]["day_overlap"])
+
+
+def test_forgetting_is_what_the_figures_on_older_click_throughs_lost() -> None:
+    gate = {
+        "serving_past": {"mrr": 0.75, "ndcg": None, "log_loss": 0.3},
+        "candidate_past": {"mrr": 0.5, "log_loss": 0.1},
+    }
+
+    assert forgetting({"gate": gate}) == {"mrr": 0.25}
+    assert forgetting({}) is None
+
+
+def test_an_average_of_versions_is_what_is_judged_and_served() -> None:
+    shop_clicks(SHOP_ID, 620, seed=1)
+    drain()
+    assert shop_train(shop_id=SHOP_ID, now=NOW, every=200, options=QUICK) is not None
+    part, parent = next_part()
+    frozen = encoder_frozen(parent.config["encoder_name"])
+
+    alone, mean = (
+        candidate_make(parent=parent, frozen=frozen, part=part, options=replace(QUICK, average_versions=versions))
+        for versions in (1, 2)
+    )
+
+    before = artefact_read(artefact_load(parent.artefact)).tensors
+    for name, tensor in mean.artefact.tensors.items():
+        assert torch.allclose(tensor, (alone.artefact.tensors[name] + before[name]) / 2)
+    assert mean.metrics["gate"]["overlap"] > alone.metrics["gate"]["overlap"]  # half as far
+
+
+def next_part() -> tuple[Split, ModelVersion]:
+    part = range_read(shop_id=SHOP_ID, after=checkpoint_read(consumer(SHOP_ID)), every=100)
+    assert part is not None
+    return part, serving_ensured(SHOP_ID, NOW)

@@ -183,6 +183,17 @@ def test_first_pages_may_not_be_turned_over(overlap: float, reason: str | None) 
     assert verdict.reason is None if reason is None else reason in (verdict.reason or "")
 
 
+def test_a_drift_over_a_day_is_told_and_refused_only_where_a_bound_is_set() -> None:
+    better = trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.7, mrr=0.6))
+    drifted = replace(better, overlaps=np.full(30, 0.9), day_overlaps=np.full(30, 0.4))
+
+    told, bound = gate(drifted), gate(replace(drifted, least_day_overlap=0.5))
+
+    assert told.reason is None
+    assert told.figures["day_overlap"] == pytest.approx(0.4)
+    assert "drift too far in a day: their rank-biased overlap is 0.400, 0.5 is the least" in (bound.reason or "")
+
+
 def test_overlaps_are_of_the_first_pages_of_each_query_once(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.eye(12, dtype=np.float32)
     catalogue = CatalogueAt([f"p{n}" for n in range(12)], vectors, [], ("en",), 12, 2.0, 1, 1)

@@ -138,7 +138,10 @@ class Command(BaseCommand):
                 self.stdout.write(f"  {name:<9} {_number(value)} -> {_number(after[name])}")
 
 
-_MOVED = {"overlap": "overlap of first pages with those of what served"}
+_MOVED = {
+    "overlap": "overlap of first pages with those of what served",
+    "day_overlap": "and with those of what served a day before",
+}
 _BAR = "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed}<{remaining}"
 
 
