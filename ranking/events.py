@@ -106,6 +106,20 @@ class LearningSet(Event):
     learning: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExaminationEstimated(Event):
+    """From here on, a product that is shown counts as looked at by this curve: by rank, from 1, and its first value is 1.
+
+    `clicks` are those on products that were seen at several ranks, among click-throughs closed up to `to_position`.
+    """
+
+    type = "ranking.ExaminationEstimated"
+    curve: list[float]
+    method: str  # em, swaps
+    clicks: int
+    to_position: int
+
+
 def result_list_stream(context_key: str) -> str:
     return f"results/{context_key}"
 

@@ -219,7 +219,7 @@ def _bm25(read: RankingToken, items: Sequence[OldItem], idfs: Sequence[float]) -
     return np.array(sums, dtype=np.float64)
 
 
-# rewards and exposures of products, in some contexts or in all, up to a position, decayed to a moment
+# rewards and exposures of products, each impression by the curve then in force; up to a position, decayed to a moment
 _FACTS = f"""
 WITH fact AS (
   SELECT i.context_key, i.product_id, v.value AS reward, 0::double precision AS exposure, i.at
@@ -228,9 +228,14 @@ WITH fact AS (
    WHERE i.shop_id = %(shop)s AND i.position <= %(position)s AND i.product_id = ANY(%(products)s::text[])
      AND (%(keys)s::text[] IS NULL OR (i.context_kind = 'query' AND i.context_key = ANY(%(keys)s::text[])))
   UNION ALL
-  SELECT m.context_key, s.product_id, 0, ln(2::double precision) / ln(1 + least(m.first_rank + s.n - 1, {RANKS})::double precision),
-         m.at
+  SELECT m.context_key, s.product_id, 0,
+         coalesce(e.curve[r.rank], coalesce(e.curve[e.ranks] * ln(1 + e.ranks::double precision), ln(2::double precision))
+                                   / ln(1 + r.rank::double precision)), m.at
     FROM feedback_impression m CROSS JOIN LATERAL unnest(m.items) WITH ORDINALITY AS s (product_id, n)
+   CROSS JOIN LATERAL (SELECT least(m.first_rank + s.n - 1, {RANKS})::integer AS rank) r
+    LEFT JOIN LATERAL (SELECT curve, cardinality(curve) AS ranks FROM ranking_examination x
+                        WHERE x.shop_id = m.shop_id AND x.position < m.position
+                        ORDER BY x.position DESC LIMIT 1) e ON true
    WHERE m.shop_id = %(shop)s AND m.position <= %(position)s AND m.items && %(products)s::text[]
      AND s.product_id = ANY(%(products)s::text[])
      AND (%(keys)s::text[] IS NULL OR (m.context_kind = 'query' AND m.context_key = ANY(%(keys)s::text[])))

@@ -40,6 +40,11 @@ app.conf.update(
         "train": {"task": "workers.tasks.train", "schedule": 5.0, "options": {"expires": 5}},
         "tick_clock": {"task": "workers.tasks.tick_clock", "schedule": 60.0, "options": {"expires": 60}},
         "refresh_queries": {"task": "workers.tasks.refresh_queries", "schedule": 3600.0, "options": {"expires": 3600}},
+        "estimate_examination": {
+            "task": "workers.tasks.estimate_examination",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
+        },
         "make_partitions": {"task": "workers.tasks.make_partitions", "schedule": 600.0, "options": {"expires": 600}},
     },
     beat_schedule_filename=str(settings.FRESHET_HOME / "celerybeat-schedule"),

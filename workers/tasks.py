@@ -10,6 +10,7 @@ from eventlog.models import Shop
 from eventlog.services import forget_drains, turn_known_ids
 from eventlog.services import make_partitions as log_make_partitions
 from feedback.services import clock_tick
+from ranking.examination import examination_estimate
 from ranking.services import lexical_statistics_publish
 from workers.celery import app
 from workers.wake_up import LINGER_SECONDS, forget_wake_up
@@ -48,6 +49,12 @@ def train() -> int:
     from ranking.shadow import shop_learn  # loads torch
 
     return sum(shop_learn(shop_id=shop_id, now=datetime.now(UTC)) is not None for shop_id in _shops())
+
+
+@app.task
+def estimate_examination() -> int:
+    """Estimate for each shop how likely its ranks are looked at; return how many curves moved."""
+    return sum(examination_estimate(shop_id=shop_id, now=datetime.now(UTC)) for shop_id in _shops())
 
 
 @app.task

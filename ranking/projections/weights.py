@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from eventlog.database import query, rows
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import ImpressionRecorded, InteractionRecorded
-from ranking.events import WeightSet
+from ranking.curves import curves_in_force
+from ranking.events import ExaminationEstimated, WeightSet
 from ranking.weights.decay import MOST_HALF_LIVES, NOTHING
 from ranking.weights.factors import examination
 from ranking.weights.options import DEFAULTS, WeightOptions
@@ -20,7 +22,6 @@ Pair = tuple[ContextKey, str]  # context, product_id
 Key = TypeVar("Key")
 BREADTH_REWARD = 1.0  # a context counts for a product's breadth from a click on; a view says too little
 RANKS = 1100  # a rank beyond is looked at as rarely as this one
-_EXAMINATION = [float(examination(rank)) for rank in range(1, RANKS + 1)]
 
 
 @dataclass(slots=True)
@@ -58,8 +59,9 @@ class Sums(dict[Key, Sum]):
 class Batch:
     """The sums of one batch of events, to be merged into the tables by one statement each."""
 
-    def __init__(self, options: WeightOptions = DEFAULTS) -> None:
+    def __init__(self, options: WeightOptions = DEFAULTS, curves: Mapping[int, Sequence[float]] | None = None) -> None:
         self.options = options
+        self.curves = {shop_id: _looked_at(tuple(curve)) for shop_id, curve in (curves or {}).items()}
         self.shops: Sums[int] = Sums(options.global_half_life_seconds)
         self.products: Sums[tuple[int, str]] = Sums(options.global_half_life_seconds)
         self.contexts: Sums[ContextKey] = Sums(options.context_half_life_seconds)
@@ -69,11 +71,16 @@ class Batch:
         self.rewarded_at: dict[Pair, float] = {}
         self.first_position: dict[ContextKey, int] = {}
 
+    def estimate(self, event: RecordedEvent) -> None:
+        """Let what is shown after this event count as looked at by its curve."""
+        self.curves[event.shop_id] = _looked_at(tuple(event.data["curve"]))
+
     def add(self, event: RecordedEvent) -> None:
         at = event.effective_at.timestamp()
         shop_id = event.shop_id
+        looked_at = self.curves.get(shop_id) or _looked_at(())
         context = self._context(event)
-        for product_id, reward, exposure in contributions(event, self.options):
+        for product_id, reward, exposure in contributions(event, self.options, looked_at):
             self.shops[shop_id].add(reward, exposure, at)
             self.products[shop_id, product_id].add(reward, exposure, at)
             if context is None:
@@ -95,23 +102,32 @@ class Batch:
         return key
 
 
-def contributions(event: RecordedEvent, options: WeightOptions = DEFAULTS) -> list[tuple[str, float, float]]:
-    """Product, reward and exposure that an event of feedback adds: an impression exposes by rank, an interaction rewards."""
+def contributions(
+    event: RecordedEvent, options: WeightOptions, looked_at: Sequence[float]
+) -> list[tuple[str, float, float]]:
+    """Product, reward and exposure that an event of feedback adds: an impression exposes by rank, an interaction rewards.
+
+    `looked_at` is P(looked at) of each rank from 1 to RANKS.
+    """
     data = event.data
     if event.type == InteractionRecorded.type:
         return [(data["product_id"], options.values[data["kind"]], 0.0)]
     first = data["first_rank"] - 1
-    return [(product_id, 0.0, _examined(first + i)) for i, product_id in enumerate(data["items"])]
+    return [(product_id, 0.0, looked_at[min(first + i, RANKS - 1)]) for i, product_id in enumerate(data["items"])]
 
 
-def _examined(index: int) -> float:
-    return _EXAMINATION[min(index, len(_EXAMINATION) - 1)]
+@lru_cache(maxsize=64)
+def _looked_at(curve: tuple[float, ...]) -> list[float]:
+    return [float(each) for each in examination(range(1, RANKS + 1), curve)]
 
 
 class Weights(Projection):
     name = "weights"
-    event_types = frozenset({ImpressionRecorded.type, InteractionRecorded.type, WeightSet.type})
+    event_types = frozenset(
+        {ImpressionRecorded.type, InteractionRecorded.type, WeightSet.type, ExaminationEstimated.type}
+    )
     tables = (
+        "ranking_examination",
         "ranking_shopweight",
         "ranking_productweight",
         "ranking_context",
@@ -120,9 +136,11 @@ class Weights(Projection):
     )
 
     def apply(self, events: Sequence[RecordedEvent]) -> None:
-        batch = Batch()
+        batch = Batch(curves=curves_in_force({event.shop_id for event in events}))
         for event in events:
-            if event.type != WeightSet.type:
+            if event.type == ExaminationEstimated.type:
+                batch.estimate(event)
+            elif event.type != WeightSet.type:
                 batch.add(event)
         if batch.shops:
             _merge_shops(batch)
@@ -130,6 +148,7 @@ class Weights(Projection):
             ids = _merge_contexts(batch)
             _merge_breadth(batch, _rewarded_before(batch, ids))
             _merge_pairs(batch, ids)
+        _keep_curves([event for event in events if event.type == ExaminationEstimated.type])
         _set_operator_weights([event for event in events if event.type == WeightSet.type])
 
 
@@ -271,6 +290,25 @@ def _merge_pairs(batch: Batch, ids: dict[ContextKey, int]) -> None:
             *_columns([batch.pairs[pair] for pair in pairs]),
             *_values([batch.recent_pairs[pair] for pair in pairs]),
             [batch.rewarded_at.get(pair) for pair in pairs],
+        ],
+    )
+
+
+def _keep_curves(events: Sequence[RecordedEvent]) -> None:
+    if not events:
+        return
+    query(
+        """INSERT INTO ranking_examination (shop_id, position, method, clicks, curve)
+           SELECT g.shop_id, g.position, g.method, g.clicks, g.curve::double precision[]
+             FROM unnest(%s::integer[], %s::bigint[], %s::text[], %s::integer[], %s::text[])
+               AS g (shop_id, position, method, clicks, curve)
+           ON CONFLICT DO NOTHING""",
+        [
+            [event.shop_id for event in events],
+            [event.position for event in events],
+            [event.data["method"] for event in events],
+            [event.data["clicks"] for event in events],
+            ["{" + ",".join(map(repr, event.data["curve"])) + "}" for event in events],  # they differ in length
         ],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,9 +14,19 @@ Floats: TypeAlias = NDArray[np.float64]
 TINY = 1e-300  # keeps 0/0 out of shares of products whose relevance underflowed; far below any real share
 
 
-def examination(rank: ArrayLike) -> Floats:
-    """P(a shopper looks at `rank`), rank counted from 1: the discount of DCG, until it is estimated from the log."""
-    return 1.0 / np.log2(1.0 + np.maximum(np.asarray(rank, dtype=np.float64), 1.0))
+def examination(rank: ArrayLike, curve: Sequence[float] = ()) -> Floats:
+    """P(a shopper looks at `rank`), rank counted from 1: the discount of DCG, until a curve is estimated from the log.
+
+    Beyond the ranks of a curve it goes on as that discount falls.
+    """
+    ranks = np.maximum(np.asarray(rank, dtype=np.float64), 1.0)
+    discount: Floats = 1.0 / np.log2(1.0 + ranks)
+    if not len(curve):
+        return discount
+    known = np.asarray(curve, dtype=np.float64)
+    beyond = known[-1] * np.log2(1.0 + len(known)) * discount
+    within = known[np.minimum(ranks, len(known)).astype(np.int64) - 1]
+    return np.where(ranks <= len(known), within, beyond)
 
 
 def clip_factor(factor: Floats, options: WeightOptions = DEFAULTS) -> Floats:

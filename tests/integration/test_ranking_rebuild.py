@@ -11,12 +11,14 @@ import pytest
 from catalog.services import description_revise, product_retire, products_upsert
 from eventlog.consume import drain as drain_projection
 from eventlog.database import query, rows
+from eventlog.events import NewEvent
 from eventlog.projection import Projection
 from eventlog.rebuild import rebuild
 from eventlog.selectors import last_position
-from eventlog.services import sequence
+from eventlog.services import append, sequence
 from feedback.services import events_record
 from ranking.cadence import learning_set
+from ranking.events import ExaminationEstimated
 from ranking.judgements import judgements_record
 from ranking.policies import shop_embed
 from ranking.projections.contexts import contexts
@@ -56,7 +58,7 @@ class History:
     def live(self, steps: int) -> None:
         """Let so many things happen; sequenced at random moments, so that runs of the log vary."""
         acts = (self.click, self.click, self.click, self.see, self.see, self.weigh, self.revise, self.revise,
-                self.publish, self.bring, self.retire, self.refresh, self.judge, self.pace)  # fmt: skip
+                self.publish, self.bring, self.retire, self.refresh, self.judge, self.pace, self.estimate)  # fmt: skip
         for _ in range(steps):
             self.now += timedelta(seconds=self.chance.choice([0, 1, 60, 3600, 86_400]))
             self.chance.choice(acts)()
@@ -96,6 +98,11 @@ class History:
 
     def pace(self) -> None:
         learning_set(shop_id=SHOP_ID, learning=self.chance.choice(["live", "daily", "frozen"]), now=self.now)
+
+    def estimate(self) -> None:
+        curve = [1.0, *sorted((self.chance.uniform(0.05, 1) for _ in range(self.chance.randrange(1, 6))), reverse=True)]
+        estimated = ExaminationEstimated(curve=curve, method="em", clicks=500, to_position=1)
+        append(shop_id=SHOP_ID, events=[NewEvent(event=estimated, occurred_at=self.now)])
 
     def text(self) -> str:
         return " ".join(self.chance.choices(WORDS, k=6))

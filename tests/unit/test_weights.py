@@ -109,6 +109,10 @@ def test_examination_is_the_discount_of_dcg():
     assert examination([1, 3, 7]).tolist() == [1.0, 0.5, pytest.approx(1 / 3)]
 
 
+def test_an_estimated_curve_goes_on_as_the_discount_falls():
+    assert examination([1, 2, 3, 7, 15], [1.0, 0.8, 0.4]).tolist() == pytest.approx([1.0, 0.8, 0.4, 0.4 * 2 / 3, 0.2])
+
+
 # -- nothing known
 
 
