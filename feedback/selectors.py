@@ -61,6 +61,19 @@ def closed_positions_of_erased(*, shop_id: int) -> list[int]:
     return sorted(closed for _, closed in rows(_OF_PERSONS.format(whose="erased"), {"shop": shop_id}))
 
 
+_WHOSE = """
+SELECT position, subject_id FROM feedback_impression
+ WHERE shop_id = %(shop)s AND position = ANY(%(positions)s::bigint[]) AND subject_id IS NOT NULL
+UNION ALL
+SELECT position, subject_id FROM feedback_interaction
+ WHERE shop_id = %(shop)s AND position = ANY(%(positions)s::bigint[]) AND subject_id IS NOT NULL"""
+
+
+def subjects_at(*, shop_id: int, positions: Collection[int]) -> dict[int, UUID]:
+    """Whose impression or interaction is at each of these positions, where somebody is known."""
+    return dict(rows(_WHOSE, {"shop": shop_id, "positions": list(positions)}))
+
+
 # by a hash of their position, so that every one is as likely and the same seed finds the same ones
 _OLDER = f"""
 SELECT * FROM (

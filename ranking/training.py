@@ -22,6 +22,7 @@ from eventlog.database import scalar
 from eventlog.errors import ConcurrentChange, LostClaim
 from eventlog.services import sequence
 from feedback.joining import ClickThrough
+from feedback.projections import facts
 from feedback.selectors import closed_click_throughs
 from ranking.cadence import DAY, Cadence, cadence_read, pace_note
 from ranking.events import ModelVersionTrained
@@ -31,6 +32,7 @@ from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import AT_ONCE, GATE, Split, clicked, needed, split
 from ranking.projections.judgements import judgements
 from ranking.projections.models import models
+from ranking.projections.weights import weights
 from ranking.registry import (
     ModelVersion,
     artefact_hash,
@@ -286,7 +288,8 @@ def newest_clicked(*, shop_id: int, to_position: int) -> list[ClickThrough]:
 def evidence_missing(model: ModelVersion, products: set[str], *, position: int) -> bool:
     """Whether products wait for the embedder or judgements for their list: the same range must teach the same later."""
     missing = vectors_missing(shop_id=model.shop_id, position=position, major=model.major, named=products)
-    return missing > 0 or checkpoint_read(judgements.name) < position
+    behind = min(checkpoint_read(each.name) for each in (judgements, weights, facts))  # list, curve, whose clicks
+    return missing > 0 or behind < position
 
 
 def _prepare(parent: ModelVersion, candidate: Candidate, version: str, artefact: str) -> None:

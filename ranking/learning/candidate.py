@@ -10,7 +10,8 @@ from zlib import crc32
 import numpy as np
 
 from feedback.joining import ClickThrough
-from feedback.selectors import older_click_throughs
+from feedback.selectors import older_click_throughs, subjects_at
+from ranking.curves import curve_at
 from ranking.encoders import Encoder
 from ranking.judgements import judgements_at
 from ranking.learning.adapters import tower_with_adapter
@@ -19,13 +20,14 @@ from ranking.learning.calibrate import head_calibrated
 from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.enrich import enriched
 from ranking.learning.ensemble import as_trained, averaged
-from ranking.learning.evaluate import Ranker, judge, overlaps, remember, worth
+from ranking.learning.evaluate import Ranker, clicks_compared, crowding_in, judge, overlaps, remember, worth
 from ranking.learning.examples import Example, clicked_rows, examples_read
 from ranking.learning.expected import expected_lifts
 from ranking.learning.gate import Trial, Verdict, gate
 from ranking.learning.judged import judged_products, list_ndcg
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import Split, clicked
+from ranking.learning.robust import capped
 from ranking.learning.train import Trained, Watch, torch_as, train, unwatched
 from ranking.registry import ModelVersion, artefact_load
 
@@ -57,6 +59,7 @@ def candidate_make(
     seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
     base = artefact_read(artefact_load(parent.artefact))
     before = remember(tower_of(frozen, base).encode_query)
+    part = robust(part, shop_id=parent.shop_id, most=options.most_of_shopper)
     judged = judgements_at(shop_id=parent.shop_id, position=part.to_position)
     older = older_read(part, shop_id=parent.shop_id, share=options.replay, seed=seed)
     catalogue = catalogue_at(
@@ -64,15 +67,19 @@ def candidate_make(
         named=part.products(older) | judged_products(judged), pool=options.pool, seed=seed,
     )  # fmt: skip
     clicked_for = clicked_rows([*older, *part.train], catalogue)
+    curve = curve_at(shop_id=parent.shop_id, position=part.to_position)
 
     def examples(closed: Sequence[ClickThrough]) -> list[Example]:
-        return examples_read(closed, catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for)
+        return examples_read(
+            closed, catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for, curve=curve
+        )
 
     with torch_as(threads=options.threads, seed=seed):
         learned = examples(part.train)
         taught = enriched(
-            [*examples(older), *learned], catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for
-        )
+            [*examples(older), *learned], catalogue=catalogue, encode=before, options=options,
+            clicked_for=clicked_for, curve=curve,
+        )  # fmt: skip
         calibrating = examples(part.calibrate)
 
         def worth_of(reached: Artefact) -> float:
@@ -101,9 +108,12 @@ def candidate_make(
         if yesterday is not None and yesterday.artefact != parent.artefact:
             then = ranker_of(frozen, yesterday)
             drifted = overlaps(serving=then, candidate=sides["candidate"], examples=gate_examples, catalogue=catalogue)
+        clicks = clicks_compared(**sides, examples=gate_examples, catalogue=catalogue, curve=curve, seed=seed)
         trial = Trial(
             *newest, *past, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap,
             day_overlaps=drifted, least_day_overlap=options.least_day_overlap,
+            counterfactual=clicks, crowding=crowding_in(**sides, examples=gate_examples, catalogue=catalogue),
+            most_crowding=options.most_crowding,
         )  # fmt: skip
         verdict = gate(trial)
         lifts = expected_lifts(
@@ -115,6 +125,21 @@ def candidate_make(
         | {"gate": verdict.figures, "options": asdict(options)}
     )
     return Candidate(replace(trained.artefact, head=head, expected=lifts), verdict, metrics, seed)
+
+
+def robust(part: Split, *, shop_id: int, most: int) -> Split:
+    """A range without what one shopper repeats."""
+    train, calibrate, gate, past = (
+        told_by_many(closed, shop_id=shop_id, most=most)
+        for closed in (part.train, part.calibrate, part.gate, part.past)
+    )
+    return replace(part, train=train, calibrate=calibrate, gate=gate, past=past)
+
+
+def told_by_many(closed: Sequence[ClickThrough], *, shop_id: int, most: int) -> list[ClickThrough]:
+    """Click-throughs without those in which one shopper wants a product for more than the `most`-th time."""
+    subjects = subjects_at(shop_id=shop_id, positions=[each.impression_position for each in closed])
+    return capped(closed, subjects, most=most)
 
 
 def older_read(part: Split, *, shop_id: int, share: float, seed: int) -> list[ClickThrough]:

@@ -11,6 +11,7 @@ import orjson
 from ranking.learning.catalogue import CatalogueAt, Floats
 from ranking.learning.examples import Example
 from ranking.learning.options import TrainOptions
+from ranking.weights.factors import examination
 
 Related = Mapping[int, Sequence[int]]
 
@@ -22,8 +23,10 @@ def enriched(
     encode: Callable[[str], Floats],
     options: TrainOptions,
     clicked_for: Mapping[str, set[int]],
+    curve: Sequence[float] = (),
 ) -> list[Example]:
-    """Return the examples with related products as weak positives and, of shown lists, the nearest others as negatives.
+    """Return the examples with related products as weak positives and, of shown lists, the nearest others as negatives;
+    clicks far down count more.
 
     `encode` gives the parent tower's vector of a query. For training alone: judged and calibrated is by what was shown.
     """
@@ -31,12 +34,24 @@ def enriched(
     found = []
     for example in examples:
         clicked = clicked_for.get(example.key, set())
+        if len(example.ranks) and options.inverse_propensity > 1:
+            example = _by_propensity(example, curve, options.inverse_propensity)
         if options.relation_weight:
             example = _with_related(example, related, clicked, options.relation_weight)
         if example.shown and options.shown_hard_negatives:
             example = _with_nearest(example, catalogue, encode(example.text), clicked, options)
         found.append(example)
     return found
+
+
+def _by_propensity(example: Example, curve: Sequence[float], most: float) -> Example:
+    """Each product that gained stands for those who would have wanted it and did not look so far down.
+
+    Joachims, Swaminathan and Schnabel, "Unbiased Learning-to-Rank with Biased Feedback", 2017; clipped.
+    """
+    inverse = np.minimum(1 / examination(example.ranks, curve), most)
+    weights = np.where(example.gains > 0, example.weights * inverse, example.weights)
+    return replace(example, weights=weights.astype(np.float32))
 
 
 def related_rows(catalogue: CatalogueAt) -> dict[int, list[int]]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from ranking.learning.calibrate import Encode
 from ranking.learning.catalogue import CatalogueAt, Floats
+from ranking.learning.counterfactual import Compared, Page, compared, pages_logged
 from ranking.learning.examples import Example
+from ranking.learning.robust import crowding
 from ranking.overlap import rank_biased_overlap
 from ranking.relevance import Head, relevance
 
@@ -70,6 +72,33 @@ def overlaps(*, serving: Ranker, candidate: Ranker, examples: Sequence[Example],
     tops = [[np.argsort(-_relevance(ranker, text, catalogue), kind="stable")[:FIRST].tolist()
              for ranker in (serving, candidate)] for text in texts]  # fmt: skip
     return np.array([rank_biased_overlap(before, after) for before, after in tops], dtype=np.float64)
+
+
+def crowding_in(
+    *, serving: Ranker, candidate: Ranker, examples: Sequence[Example], catalogue: CatalogueAt
+) -> tuple[str | None, float]:
+    """The product that comes from far to most first pages, and to what share of the queries asked."""
+    texts = sorted({example.text for example in examples})
+    before, after = ([np.argsort(-_relevance(ranker, text, catalogue), kind="stable") for text in texts]
+                     for ranker in (serving, candidate))  # fmt: skip
+    row, count = crowding(before, after, first=FIRST)
+    return (catalogue.product_ids[row], count / len(texts)) if count else (None, 0.0)
+
+
+def clicks_compared(
+    *, serving: Ranker, candidate: Ranker, examples: Sequence[Example], catalogue: CatalogueAt,
+    curve: Sequence[float], seed: int,
+) -> dict[str, Compared]:  # fmt: skip
+    """Clicks a page, had either model ordered what was shown; nothing where no page was. The serving one's ŷ explains
+    what is looked at and clicked, for both."""
+    shown = [example for example in examples if example.shown]
+    if not shown:
+        return {}
+    said = [[_relevance(ranker, each.text, catalogue)[each.products] for each in shown]
+            for ranker in (serving, candidate)]  # fmt: skip
+    pages = [Page(each.ranks, each.gains > 0, appeal) for each, appeal in zip(shown, said[0], strict=True)]
+    before, after = (pages_logged(pages, scores, curve) for scores in said)
+    return compared(before, after, seed=seed)
 
 
 def _found(serving: Ranker, candidate: Ranker, example: Example, catalogue: CatalogueAt) -> NDArray[np.int64]:

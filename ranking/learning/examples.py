@@ -1,12 +1,12 @@
 """Examples from click-throughs: what was gained from each product of a list, and how sure it is that it was looked at.
 
-Deterministic for (log range, seed). Replay of older positions and product relations as weak positives go here later.
+Deterministic for (log range, seed).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log2
 
 import numpy as np
@@ -24,7 +24,8 @@ class Example:
     """A query with P products, by row of the catalogue, in the order shown; `gains` and `weights` are (P,).
 
     A gain is 0 for what was passed over. A weight is the probability that the product was looked at. `shown`: the
-    products are those that the shopper saw; else they are the one she clicked and the nearest others (an implied click-through).
+    products are those that the shopper saw, at these `ranks` (P,); else they are the one she clicked and the nearest others
+    (an implied click-through).
     """
 
     position: int
@@ -34,6 +35,7 @@ class Example:
     gains: Floats
     weights: Floats
     shown: bool
+    ranks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def teaches(self) -> bool:
@@ -48,11 +50,12 @@ def examples_read(
     encode: Callable[[str], Floats],
     options: TrainOptions,
     clicked_for: dict[str, set[int]],
+    curve: Sequence[float] = (),
 ) -> list[Example]:
     """Turn click-throughs of queries into examples, in their order; products that the catalogue lacks are left out.
 
     `encode` gives the parent tower's vector of a query, for mining; `clicked_for` the rows clicked for a query's key in
-    the whole range, which are nobody's hard negatives.
+    the whole range, which are nobody's hard negatives; `curve` how likely ranks are looked at.
     """
     found = []
     for each in closed:
@@ -66,7 +69,7 @@ def examples_read(
             avoid = clicked_for.get(key, set())
             found.append(_implied(each, catalogue, text, key, known, encode(text), avoid, options))
         else:
-            found.append(_shown(each, catalogue, text, key, known))
+            found.append(_shown(each, catalogue, text, key, known, curve))
     return found
 
 
@@ -87,20 +90,23 @@ def gain(kinds: Collection[str]) -> float:
     return log2(1.0 + max(0.0, sum(VALUES[kind] for kind in kinds)))
 
 
-def looked_at(ranks: Sequence[int], acted: Sequence[bool]) -> Floats:
+def looked_at(ranks: Sequence[int], acted: Sequence[bool], curve: Sequence[float] = ()) -> Floats:
     """Probability that each of the products shown at these ranks (from 1) was looked at, (P,).
 
     1 down to the last one acted on: she read that far (skip above: Joachims et al., "Accurately Interpreting
-    Clickthrough Data as Implicit Feedback", 2005). Below it, examination by rank, given that she got there.
+    Clickthrough Data as Implicit Feedback", 2005). Below it, examination by rank, given that she got there: by the curve
+    that was estimated of the shop, or the default one.
     """
     last = max((rank for rank, did in zip(ranks, acted, strict=True) if did), default=0)
-    reach = np.asarray(examination(np.asarray(ranks, dtype=np.float64)), dtype=np.float64)
-    given = reach / float(examination(last)) if last else reach
+    reach = examination(ranks, curve)
+    given = np.minimum(reach / float(examination(last, curve)), 1.0) if last else reach
     return np.where(np.asarray(ranks) <= last, 1.0, given).astype(np.float32)
 
 
-def _shown(each: ClickThrough, catalogue: CatalogueAt, text: str, key: str, known: list[int]) -> Example:
-    first = each.first_rank or 1
+def _shown(
+    each: ClickThrough, catalogue: CatalogueAt, text: str, key: str, known: list[int], curve: Sequence[float]
+) -> Example:
+    ranks = [(each.first_rank or 1) + n for n in known]
     kinds = [each.outcomes.get(each.items[n], []) for n in known]
     return Example(
         position=each.closed_position,
@@ -108,8 +114,9 @@ def _shown(each: ClickThrough, catalogue: CatalogueAt, text: str, key: str, know
         key=key,
         products=np.array([catalogue.rows[each.items[n]] for n in known], dtype=np.int64),
         gains=np.array([gain(of) for of in kinds], dtype=np.float32),
-        weights=looked_at([first + n for n in known], [bool(of) for of in kinds]),
+        weights=looked_at(ranks, [bool(of) for of in kinds], curve),
         shown=True,
+        ranks=np.array(ranks, dtype=np.int64),
     )
 
 

@@ -6,13 +6,14 @@ on, on some older ones, and on the shop's judgement list; it returns the reason 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from ranking.learning.counterfactual import Compared, figures_of
 from ranking.learning.evaluate import Doubles, Judged, mean_known
 
 LEAST = 20  # click-throughs: fewer cannot tell a better version from a lucky one
@@ -29,7 +30,9 @@ class Trial:
     The lists are nDCG@10 of each query that the shop judged, (Q,), empty where it judged none. What taught the candidate
     decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it.
     `overlaps` are of the first ten products of both, (Q,); `day_overlaps` of the candidate's and those of what served a
-    day before.
+    day before. `counterfactual`: the clicks a page would have had, by
+    estimator; empty where no page was shown. `crowding`: the product that comes from far to most first pages, and to what
+    share of those of the queries that judge.
     """
 
     serving: Judged
@@ -43,6 +46,9 @@ class Trial:
     least_overlap: float = 0.0
     day_overlaps: Doubles = field(default_factory=lambda: np.zeros(0))
     least_day_overlap: float = 0.0
+    counterfactual: Mapping[str, Compared] = field(default_factory=dict)
+    crowding: tuple[str | None, float] = (None, 0.0)
+    most_crowding: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,10 @@ def gate(trial: Trial) -> Verdict:
         "overlap": mean_known(trial.overlaps),
         "day_overlap": mean_known(trial.day_overlaps),
     }
+    product, share = trial.crowding
+    figures["crowding"] = {"product": product, "share": round(share, 4)}
+    if trial.counterfactual:
+        figures["counterfactual"] = figures_of(trial.counterfactual)
     return Verdict("; ".join(reasons) or None, figures)
 
 
@@ -153,6 +163,25 @@ def drifts_little(trial: Trial) -> str | None:
     )
 
 
+def would_be_clicked_no_less(trial: Trial) -> str | None:
+    """Had it ordered what was shown, shoppers must not have clicked less: refused where 95 % of the resampled say so.
+
+    Unlike pair accuracy, this weighs a click by how seldom its rank is looked at.
+    """
+    found = trial.counterfactual.get("dr")
+    if found is None or found.ess < LEAST or found.high >= 0:
+        return None
+    return f"clicks a page, estimated, fall from {found.serving:.4f} to {found.candidate:.4f}"
+
+
+def lets_nobody_crowd_in(trial: Trial) -> str | None:
+    """One product must not come from nowhere to many first pages at once: somebody pushes it."""
+    product, share = trial.crowding
+    if share <= trial.most_crowding:
+        return None
+    return f"{product} comes from far to {share:.0%} of the first pages, {trial.most_crowding:.0%} is the most"
+
+
 CRITERIA: Sequence[Criterion] = (
     judged_by_enough,
     orders_shown_no_worse,
@@ -163,6 +192,8 @@ CRITERIA: Sequence[Criterion] = (
     stays_calibrated,
     moves_little,
     drifts_little,
+    would_be_clicked_no_less,
+    lets_nobody_crowd_in,
 )
 
 

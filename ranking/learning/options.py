@@ -97,6 +97,13 @@ class TrainOptions:
     instead of +0.033 and +0.015; 0.3 more still, +0.071 and +0.051, but the sample shop rates variants alike, and
     others may not."""
 
+    inverse_propensity: float = 1.0
+    """Most that a click counts for because its rank is seldom looked at (inverse propensity, clipped); 1 is off."""
+
+    most_of_shopper: int = 3
+    """Times that one shopper can want one product in a range: beyond, her click-throughs teach and judge nothing. A robot
+    that clicks one product all day then counts as one eager shopper."""
+
     # negatives
     hard_negatives: int = 16
     """Nearest products that nobody clicked for this query, for click-throughs that say nothing of what else was shown."""
@@ -119,6 +126,9 @@ class TrainOptions:
     least_day_overlap: float = 0.0
     """The same against what served a day before. 0 refuses none: what a day may change is the shop's to say, and the
     figure is there to say it by (`day_overlap`)."""
+    most_crowding: float = 0.1
+    """Most of the queries that judge a version, as a share, to whose first page one product may come from far down: one
+    that is pushed into unrelated queries does."""
 
     # what it runs on
     precision: Precision = "fp32"

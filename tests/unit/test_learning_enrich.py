@@ -78,3 +78,16 @@ def test_an_implied_example_has_its_hard_negatives_already(catalogue: CatalogueA
     given = example(shown=False)
 
     assert enrich(catalogue, given, relation_weight=0, shown_hard_negatives=9) is given
+
+
+def test_a_click_far_down_counts_for_those_who_did_not_look_so_far_up_to_the_clip(catalogue: CatalogueAt) -> None:
+    seen = replace(
+        example(), products=np.array([3, 0]), gains=np.array([0.0, 2.0], dtype=np.float32), ranks=np.array([1, 7])
+    )
+
+    found = enrich(catalogue, seen, relation_weight=0.0, inverse_propensity=10.0)
+    clipped = enrich(catalogue, seen, relation_weight=0.0, inverse_propensity=2.0)
+
+    assert found.weights.tolist() == pytest.approx([1.0, 3.0])
+    assert clipped.weights.tolist() == pytest.approx([1.0, 2.0])
+    assert enrich(catalogue, seen, relation_weight=0.0).weights.tolist() == [1.0, 1.0]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ranking.learning.catalogue import CatalogueAt
+from ranking.learning.counterfactual import Compared
 from ranking.learning.evaluate import Judged, Ranker, log_loss, mrr_at_k, ndcg_at_k, overlaps, pair_accuracy
 from ranking.learning.examples import Example, gain, looked_at
 from ranking.learning.gate import LEAST, LEAST_QUERIES, Trial, gate
@@ -49,6 +50,7 @@ def test_all_above_the_last_click_were_looked_at_and_less_and_less_below() -> No
 
     assert weights[:2].tolist() == [1.0, 1.0]
     assert weights[2:].tolist() == pytest.approx([np.log2(3) / np.log2(rank + 1) for rank in (3, 4, 5)])
+    assert looked_at([1, 2, 3], [True, False, False], [1.0, 0.5, 0.2]).tolist() == pytest.approx([1.0, 0.5, 0.2])
     assert looked_at([1, 3], [False, False]).tolist() == pytest.approx([1.0, 0.5])
 
 
@@ -169,6 +171,39 @@ def test_what_judgements_taught_must_not_cost_what_clicks_did() -> None:
     verdict = gate(Trial(*clicks, **listed(before=0.7, after=0.8), taught_by="judgements"))
 
     assert "MRR" in (verdict.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (Compared(1.0, 0.9, -0.1, -0.15, -0.05, 80.0), "clicks a page, estimated, fall from 1.0000 to 0.9000"),
+        (Compared(1.0, 0.9, -0.1, -0.25, 0.05, 80.0), None),
+        (Compared(1.0, 0.9, -0.1, -0.15, -0.05, LEAST - 1.0), None),
+    ],
+)
+def test_fewer_clicks_than_chance_explains_are_refused(found: Compared, reason: str | None) -> None:
+    better = trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.7, mrr=0.6))
+
+    verdict = gate(replace(better, counterfactual={"ips": found, "snips": found, "dr": found}))
+
+    assert verdict.reason == reason
+    assert verdict.figures["counterfactual"]["dr"]["difference"] == -0.1
+
+
+@pytest.mark.parametrize(("share", "reason"), [(0.1, None), (0.4, "mug comes from far to 40% of the first pages")])
+def test_nothing_may_crowd_into_many_first_pages(share: float, reason: str | None) -> None:
+    better = trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.7, mrr=0.6))
+
+    verdict = gate(replace(better, crowding=("mug", share), most_crowding=0.1))
+
+    assert verdict.figures["crowding"] == {"product": "mug", "share": share}
+    assert verdict.reason is None if reason is None else reason in (verdict.reason or "")
+
+
+def test_where_no_page_was_shown_nothing_is_estimated() -> None:
+    verdict = gate(trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.7, mrr=0.6)))
+
+    assert "counterfactual" not in verdict.figures
 
 
 @pytest.mark.parametrize(

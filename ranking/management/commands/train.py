@@ -131,6 +131,12 @@ class Command(BaseCommand):
         for name, what in _MOVED.items():
             if gate.get(name) is not None:
                 self.stdout.write(f"  {what} {_number(gate[name])}")
+        clicks = gate.get("counterfactual", {}).get("dr")
+        if clicks:
+            between = f"{_number(clicks['low'])} to {_number(clicks['high'])}"
+            self.stdout.write(
+                f"  clicks a page, estimated {_number(clicks['serving'])} -> {_number(clicks['candidate'])} ({between})"
+            )
 
     def _sides(self, before: dict[str, float | None], after: dict[str, float | None]) -> None:
         for name, value in before.items():
