@@ -9,7 +9,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 from psycopg import Error as PsycopgError
@@ -17,6 +17,7 @@ from psycopg import Error as PsycopgError
 from eventlog.models import Shop
 from eventlog.selectors import lags, last_position, oldest_pending_seconds, parked, partitions_ahead, pending_count
 from ranking.cadence import cadence_read
+from ranking.learning_state import learning_states
 from ranking.registry import model_serving
 from ranking.selectors import forgetting
 
@@ -40,9 +41,10 @@ def observe_request(*, method: str, route: str, status: int, seconds: float) -> 
 class LogCollector(Collector):
     """Gauges of the log and of learning, read at each scrape; without the database only `freshet_database_up 0`."""
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
+        gauges: list[Metric]
         try:
-            gauges = [*_log_gauges(), *_lag_gauges(), *_learning_gauges()]
+            gauges = [*_log_gauges(), *_lag_gauges(), *_learning_gauges(), *_version_gauges()]
         except (DatabaseError, PsycopgError) as error:
             log.warning("metrics_without_database", error=repr(error))
             gauges = []
@@ -108,6 +110,29 @@ def _learning_gauges() -> Iterator[GaugeMetricFamily]:
         for figure, lost in (forgetting(metrics) or {}).items():
             forgot.add_metric([str(shop_id), figure], lost)
     yield from (refused, slowdown, drift, forgot)
+
+
+def _version_gauges() -> Iterator[Metric]:
+    trained = CounterMetricFamily("freshet_versions_trained", "Model versions trained.", labels=["shop"])
+    promoted = CounterMetricFamily("freshet_versions_promoted", "Model versions that served.", labels=["shop"])
+    refused = CounterMetricFamily("freshet_versions_refused", "Model versions the gate refused.", labels=["shop"])
+    age = GaugeMetricFamily(
+        "freshet_serving_version_seconds", "Since the version that serves was promoted.", labels=["shop"]
+    )
+    waiting = GaugeMetricFamily(
+        "freshet_trainer_waiting_click_throughs",
+        "Closed with an outcome, not learned from; 10000 at most.",
+        labels=["shop"],
+    )
+    for state in learning_states():
+        shop = [str(state.shop_id)]
+        trained.add_metric(shop, state.trained)
+        promoted.add_metric(shop, state.promoted)
+        refused.add_metric(shop, state.refused)
+        waiting.add_metric(shop, state.waiting)
+        if state.serving_seconds is not None:
+            age.add_metric(shop, state.serving_seconds)
+    yield from (trained, promoted, refused, age, waiting)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

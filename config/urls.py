@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from config.api.schema import schema
 from config.health import live, ready
 from config.metrics import metrics
+from ranking.admin_quality import quality_view
 
 urlpatterns = [
     path("v1/", include("catalog.urls")),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("health/live", live),
     path("health/ready", ready),
     path("metrics", metrics),
+    path("admin/learning/", admin.site.admin_view(quality_view), name="learning_quality"),
     path("admin/", admin.site.urls),
     path("", include("storefront.urls")),
 ]

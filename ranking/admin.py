@@ -122,6 +122,7 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no type
         "reason",
         "changed",
     )
+    list_before_template = "ranking/admin/quality_link.html"
     list_filter = ("state", "major", "shop_id")
     search_fields = ("version", "reason")
     search_help_text = "A version, or words of the reason"
