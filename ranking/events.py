@@ -164,3 +164,12 @@ class JudgementGiven(Event):
     context_key: str
     product_id: str
     rating: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptionsSet(Event):
+    """From here on the shop's versions are trained with these options over the defaults, and with no others over them."""
+
+    type = "ranking.TrainOptionsSet"
+    options: dict[str, Any]
+    reason: str

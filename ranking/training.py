@@ -28,7 +28,7 @@ from ranking.cadence import DAY, Cadence, cadence_read, pace_note
 from ranking.events import ModelVersionTrained
 from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST as LEAST_JUDGES
-from ranking.learning.options import DEFAULTS, TrainOptions
+from ranking.learning.options import TrainOptions
 from ranking.learning.ranges import AT_ONCE, GATE, Split, clicked, needed, split
 from ranking.projections.judgements import judgements
 from ranking.projections.models import models
@@ -47,6 +47,7 @@ from ranking.registry import (
 )
 from ranking.services import model_ensure_first
 from ranking.towers import Model, encoder_frozen, query_vectors_prepare
+from ranking.train_options import train_options_of
 from ranking.watching import Course
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ def shop_train(
     shop_id: int,
     now: datetime,
     every: int | None = None,
-    options: TrainOptions = DEFAULTS,
+    options: TrainOptions | None = None,
     progress: Progress = lambda share: None,
 ) -> Outcome | None:
     """Train and commit one minor version if enough click-throughs closed since the last; None when not.
 
-    `every` is how many to train on, by hand: without it the shop's cadence says whether, and on how many. None also when
-    another trainer was faster, while a version is in shadow (the next one trains from what serves), and while products of
-    the range still wait for their vectors, or judgements for their list.
+    `every` is how many to train on, by hand: without it the shop's cadence says whether, and on how many; `options` are by
+    default those of the shop. None also when another trainer was faster, while a version is in shadow (the next one trains
+    from what serves), and while products of the range still wait for their vectors, or judgements for their list.
     """
     after = checkpoint_read(consumer(shop_id))
     if _pace_now(shop_id, after, every, now) is None:
@@ -101,8 +102,8 @@ def shop_train(
     course = Course()
     # slow, so in no transaction
     candidate = candidate_make(
-        parent=parent, frozen=frozen, part=part, options=options, progress=progress, watch=course.watch,
-        yesterday=_served_a_day_ago(parent, now),
+        parent=parent, frozen=frozen, part=part, options=options or train_options_of(shop_id=shop_id),
+        progress=progress, watch=course.watch, yesterday=_served_a_day_ago(parent, now),
     )  # fmt: skip
     candidate.metrics["seconds"] = course.seconds
     try:

@@ -48,16 +48,18 @@ def candidate_make(
     frozen: Encoder,
     part: Split,
     options: TrainOptions = DEFAULTS,
+    base: Artefact | None = None,
     progress: Callable[[float], None] = lambda share: None,
     watch: Watch = unwatched,
     yesterday: ModelVersion | None = None,
 ) -> Candidate:
     """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte.
 
-    `yesterday` is what served a day before: how far first pages drifted since is told with the other figures.
+    `base` is the parent's artefact where it was never stored. `yesterday` is what served a day before: how far
+    first pages drifted since is told with the other figures.
     """
     seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
-    base = artefact_read(artefact_load(parent.artefact))
+    base = base or artefact_read(artefact_load(parent.artefact))
     before = remember(tower_of(frozen, base).encode_query)
     part = robust(part, shop_id=parent.shop_id, most=options.most_of_shopper)
     judged = judgements_at(shop_id=parent.shop_id, position=part.to_position)
