@@ -26,7 +26,7 @@ from tests.tiny_encoder import tiny_encoder_write
 
 SHOP_ID = 1
 # random weights are not those of a language model: they take larger steps, so that whatever is tried beats this
-IN_FORCE = replace(DEFAULTS, learning_rate=1e-4, most_steps=6, batch=16, hard_negatives=4)
+IN_FORCE = replace(DEFAULTS, learning_rate=1e-4, epochs=6, most_steps=30, batch=16)
 SPACE = {"learning_rate": Real(0.02, 0.03), "replay": Real(0.0, 0.5)}
 
 
