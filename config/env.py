@@ -35,6 +35,18 @@ def env_int(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} is {value!r}; set it to a whole number.") from None
 
 
+def env_float(name: str, default: float) -> float:
+    """Read a number, 0 or more."""
+    value = os.environ.get(name, str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ImproperlyConfigured(f"{name} is {value!r}; set it to a number of at least 0.")
+    return number
+
+
 def env_secret(name: str, *, keep_in: Path) -> str:
     """Read a secret, or make one once and keep it in a file that only this user can read."""
     if value := os.environ.get(name):

@@ -2,9 +2,10 @@
 
 Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT,
 FRESHET_DEBUG, FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY,
-FRESHET_SHADOW, FRESHET_CLICK_THROUGH_SECONDS, FRESHET_TENSORBOARD, FRESHET_RUNS_KEPT, WANDB_API_KEY, FRESHET_LOG_LEVEL,
-FRESHET_ARCHIVE; what gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the
-embedded servers' own are used (`make run` starts them).
+FRESHET_SHADOW, FRESHET_CLICK_THROUGH_SECONDS, FRESHET_PRIVACY_EPSILON, FRESHET_PRIVACY_DELTA, FRESHET_PRIVACY_BUDGET,
+FRESHET_TENSORBOARD, FRESHET_RUNS_KEPT, WANDB_API_KEY, FRESHET_LOG_LEVEL, FRESHET_ARCHIVE; what gunicorn, the set-up and
+the commands read besides is in the README's table. Without URLs the embedded servers' own are used (`make run` starts
+them).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from config.env import database_from_url, embedded_url, env_bool, env_int, env_secret
+from config.env import database_from_url, embedded_url, env_bool, env_float, env_int, env_secret
 from config.logs import configure_logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -159,6 +160,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.vectors.vectors",
     "ranking.projections.result_lists.result_lists",
     "ranking.projections.judgements.judgements",
+    "ranking.projections.privacy.privacy",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]
@@ -176,6 +178,10 @@ FRESHET_TENSORBOARD = Path(_tensorboard).resolve() if _tensorboard else None  # 
 FRESHET_RUNS_KEPT = env_int("FRESHET_RUNS_KEPT", 100)  # of each shop: more curves than that nobody tells apart
 WANDB_API_KEY = os.environ.get("WANDB_API_KEY", "")  # set: W&B is told of each version too
 FRESHET_SHADOW = env_int("FRESHET_SHADOW", 0)  # later ones that judge it again before it serves; 0: it serves at once
+# of shops that did not say otherwise (manage.py privacy): what a version may tell of a shopper, and all of them together
+FRESHET_PRIVACY_EPSILON = env_float("FRESHET_PRIVACY_EPSILON", 0.0)  # 0: no noise, no bound
+FRESHET_PRIVACY_DELTA = env_float("FRESHET_PRIVACY_DELTA", 1e-6)
+FRESHET_PRIVACY_BUDGET = env_float("FRESHET_PRIVACY_BUDGET", 8.0)
 API_PUBLIC_RATE = "20/s"  # of each visitor's address, for public keys that have no rate of their own
 
 LOGGING = configure_logs(level=os.environ.get("FRESHET_LOG_LEVEL", "INFO"))

@@ -74,6 +74,36 @@ def subjects_at(*, shop_id: int, positions: Collection[int]) -> dict[int, UUID]:
     return dict(rows(_WHOSE, {"shop": shop_id, "positions": list(positions)}))
 
 
+# under an impression of nobody known, it is of whoever acted; what several persons were part of, or an erased one, is nobody's
+_PERSONS = """
+WITH asked AS MATERIALIZED (
+  SELECT c.impression_position AS position, c.ranking_ref, c.outcomes, m.position IS NOT NULL AS shown,
+         coalesce(m.subject_id, a.subject_id) AS subject, coalesce(m.erased, a.erased) AS erased
+    FROM feedback_clickthrough c
+    LEFT JOIN feedback_impression m ON m.position = c.impression_position
+    LEFT JOIN feedback_interaction a ON a.position = c.impression_position
+   WHERE c.shop_id = %(shop)s AND c.impression_position = ANY(%(positions)s::bigint[])
+), acted AS (
+  SELECT k.position, bool_or(i.erased) AS erased,
+         array_agg(DISTINCT i.subject_id) FILTER (WHERE i.subject_id IS NOT NULL) AS subjects
+    FROM asked k
+    JOIN feedback_interaction i ON i.shop_id = %(shop)s AND i.ranking_ref = k.ranking_ref AND k.outcomes ? i.product_id
+   WHERE k.shown AND k.subject IS NULL GROUP BY k.position
+)
+SELECT k.position, coalesce(k.subject, o.subjects[1])
+  FROM asked k LEFT JOIN acted o USING (position)
+ WHERE NOT (k.erased OR coalesce(o.erased, false)) AND coalesce(cardinality(o.subjects), 0) <= 1"""
+
+
+def persons_of(*, shop_id: int, positions: Collection[int]) -> dict[int, str]:
+    """Whose the click-throughs of these impression positions are: a subject, or the position itself of nobody known.
+
+    Those that several persons were part of are left out, and those of somebody who is erased.
+    """
+    found = rows(_PERSONS, {"shop": shop_id, "positions": list(positions)})
+    return {position: str(subject or position) for position, subject in found}
+
+
 # by a hash of their position, so that every one is as likely and the same seed finds the same ones
 _OLDER = f"""
 SELECT * FROM (

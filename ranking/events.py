@@ -120,6 +120,19 @@ class ExaminationEstimated(Event):
     to_position: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrivacySet(Event):
+    """An operator said what a shop's versions may tell of a shopper: each at most ε, all together the budget, but for δ.
+
+    Without ε, they are trained without noise and without a bound.
+    """
+
+    type = "ranking.PrivacySet"
+    epsilon: float | None = None
+    delta: float
+    budget: float
+
+
 def result_list_stream(context_key: str) -> str:
     return f"results/{context_key}"
 

@@ -103,3 +103,22 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return self.version
+
+
+class Privacy(models.Model):
+    """What an operator last asked of a shop's privacy, written by `ranking.projections.privacy` only.
+
+    A shop without a row does as the environment says. Without `epsilon`, versions are trained without noise.
+    """
+
+    shop_id = models.IntegerField(primary_key=True)
+    epsilon = models.FloatField(null=True)
+    delta = models.FloatField()
+    budget = models.FloatField()
+    position = models.BigIntegerField()
+
+    class Meta:
+        db_table = "ranking_privacy"
+
+    def __str__(self) -> str:
+        return f"shop {self.shop_id}"

@@ -134,8 +134,17 @@ class LearningSetOut(LearningIn):
     receipt: str
 
 
+class PrivacyOut(BaseModel):
+    epsilon: float | None = Field(description="What one version may tell of a shopper; null: no noise from now on")
+    delta: float
+    budget: float
+    spent: float = Field(description="The ε of all versions with noise together, refused ones too")
+    refusal: str | None = Field(description="Why no further version is trained; null: it may be")
+
+
 class ModelsOut(BaseModel):
     learning: LearningOut
+    privacy: PrivacyOut | None
     serving: str | None
     versions: list[ModelOut]
 

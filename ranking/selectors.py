@@ -16,6 +16,7 @@ from feedback.selectors import closed_positions_of_erased
 from ranking.cadence import cadence_read
 from ranking.erasure import trained_on
 from ranking.learning.ranges import needed
+from ranking.privacy import Ledger, ledger_read
 from ranking.registry import ModelVersion, model_in_shadow, model_versions
 from ranking.serving import SearchRequest, rank
 from ranking.towers import query_vectors, serving
@@ -140,11 +141,12 @@ def shadow_answer(shadow: ModelVersion) -> dict[str, Any]:
 
 
 def models_answer(*, shop_id: int) -> dict[str, Any]:
-    """Every model version as `GET /v1/models` shows it; `epsilon` is null while nothing is trained with privacy noise."""
+    """Every model version as `GET /v1/models` shows it; `epsilon` is null of versions trained without privacy noise."""
     versions = model_versions(shop_id=shop_id)
     erased = closed_positions_of_erased(shop_id=shop_id)
     return {
         "learning": learning_answer(shop_id=shop_id),
+        "privacy": _privacy_answer(ledger_read(shop_id=shop_id)),
         "serving": next((each.version for each in versions if each.state == "serving"), None),
         "versions": [
             {
@@ -174,3 +176,16 @@ def forgetting(metrics: Mapping[str, Any]) -> dict[str, float] | None:
     before, after = gate.get("serving_past", {}), gate.get("candidate_past", {})
     lost = {name: value - after[name] for name, value in before.items() if name in FORGOTTEN and value is not None}
     return lost or None
+
+
+def _privacy_answer(ledger: Ledger) -> dict[str, Any] | None:
+    """What the shop asks of privacy and what was spent; nothing while no noise was ever asked for."""
+    if ledger.privacy.epsilon is None and not ledger.spent:
+        return None
+    return {
+        "epsilon": ledger.privacy.epsilon,
+        "delta": ledger.privacy.delta,
+        "budget": ledger.privacy.budget,
+        "spent": ledger.total,
+        "refusal": ledger.refusal,
+    }

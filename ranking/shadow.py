@@ -18,7 +18,7 @@ from feedback.selectors import closed_click_throughs
 from ranking.cadence import cadence_read, pace_note
 from ranking.registry import ModelVersion, model_get, model_in_shadow, model_shadow_end
 from ranking.towers import encoder_frozen, model_load, query_vectors_prepare
-from ranking.training import Outcome, evidence_missing, models_drain, reached, shop_train
+from ranking.training import Outcome, evidence_missing, models_drain, reached, shop_train_if_allowed
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ def shop_learn(*, shop_id: int, now: datetime) -> Outcome | None:
     """
     shadow = model_in_shadow(shop_id=shop_id)
     if shadow is None:
-        return shop_train(shop_id=shop_id, now=now)
+        return shop_train_if_allowed(shop_id=shop_id, now=now)
     return None if cadence_read(shop_id=shop_id).learning == "frozen" else shadow_judge(shadow=shadow, now=now)
 
 

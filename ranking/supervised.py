@@ -13,6 +13,7 @@ from feedback.projections import click_throughs
 from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST_QUERIES
 from ranking.learning.options import TrainOptions
+from ranking.privacy import privacy_of
 from ranking.projections.judgements import judgements
 from ranking.towers import encoder_frozen
 from ranking.training import Outcome, newest_clicked, serving_ensured, version_commit
@@ -54,7 +55,8 @@ def supervised_train(
 
     parent = serving_ensured(shop_id, now)
     position = min(checkpoint_read(judgements.name), checkpoint_read(click_throughs.name))
-    recent = newest_clicked(shop_id=shop_id, to_position=position)
+    private = privacy_of(shop_id).epsilon is not None  # then judgements alone fit the head and judge
+    recent = [] if private else newest_clicked(shop_id=shop_id, to_position=position)
     lesson = lesson_read(shop_id=shop_id, position=position, recent=recent)
     if not lesson.teach or len(lesson.kept) < LEAST_QUERIES:
         raise TooFewJudgements(

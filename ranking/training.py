@@ -30,6 +30,7 @@ from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST as LEAST_JUDGES
 from ranking.learning.options import TrainOptions
 from ranking.learning.ranges import AT_ONCE, GATE, Split, clicked, needed, split
+from ranking.privacy import BudgetSpent, options_allowed
 from ranking.projections.judgements import judgements
 from ranking.projections.models import models
 from ranking.projections.weights import weights
@@ -87,11 +88,13 @@ def shop_train(
     `every` is how many to train on, by hand: without it the shop's cadence says whether, and on how many; `options` are by
     default those of the shop. None also when another trainer was faster, while a version is in shadow (the next one trains
     from what serves), and while products of the range still wait for their vectors, or judgements for their list.
+    Raises BudgetSpent when the shop's privacy allows no further version.
     """
     after = checkpoint_read(consumer(shop_id))
     if _pace_now(shop_id, after, every, now) is None:
         return None
     parent = serving_ensured(shop_id, now)
+    options = options_allowed(options or train_options_of(shop_id=shop_id), shop_id=shop_id)
     cadence, pace = cadence_read(shop_id=shop_id), _pace_now(shop_id, after, every, now)  # by what the log says by now
     part = range_read(shop_id=shop_id, after=after, every=pace.every) if pace else None
     if part is None or evidence_missing(parent, part.products(), position=part.to_position):
@@ -102,8 +105,8 @@ def shop_train(
     course = Course()
     # slow, so in no transaction
     candidate = candidate_make(
-        parent=parent, frozen=frozen, part=part, options=options or train_options_of(shop_id=shop_id),
-        progress=progress, watch=course.watch, yesterday=_served_a_day_ago(parent, now),
+        parent=parent, frozen=frozen, part=part, options=options, progress=progress,
+        watch=course.watch, yesterday=_served_a_day_ago(parent, now),
     )  # fmt: skip
     candidate.metrics["seconds"] = course.seconds
     try:
@@ -120,6 +123,20 @@ def _served_a_day_ago(parent: ModelVersion, now: datetime) -> ModelVersion | Non
     """None when that was another major version: its products have other vectors."""
     served = model_served(shop_id=parent.shop_id, at=now - DAY)
     return served if served is not None and served.major == parent.major else None
+
+
+def shop_train_if_allowed(*, shop_id: int, now: datetime) -> Outcome | None:
+    """As `shop_train`, for a worker that asks every few seconds: a spent privacy budget is told once a process, and rests."""
+    try:
+        return shop_train(shop_id=shop_id, now=now)
+    except BudgetSpent as error:
+        if _told.get(shop_id) != error.detail:
+            _told[shop_id] = error.detail
+            log.warning("training_refused", shop_id=shop_id, reason=error.detail)
+        return None
+
+
+_told: dict[int, str] = {}
 
 
 def consumer(shop_id: int) -> str:

@@ -45,15 +45,20 @@ def collate(
     *,
     parent: Head,
     before: Encode,
+    among: NDArray[np.int64] | None = None,
 ) -> Batch:
     """Lay examples over their common products; those of other queries are negatives, unless clicked for this one too.
 
-    `before` encodes queries by the parent's tower.
+    `before` encodes queries by the parent's tower. `among`: products that are negatives instead of other queries' own,
+    so that a list says nothing of any other.
     """
     texts = sorted({example.text for example in examples})
-    products = np.unique(np.concatenate([example.products for example in examples]))
+    held = [example.products for example in examples]
+    products = np.unique(np.concatenate(held if among is None else [*held, among]))
     gains = np.zeros((len(examples), len(products)), dtype=np.float32)
     weights = np.full_like(gains, options.in_batch_weight)
+    if among is not None:
+        weights[:, ~np.isin(products, among)] = 0.0
     for row, example in enumerate(examples):
         weights[row, np.isin(products, sorted(clicked_for.get(example.key, set())))] = 0.0
         own = np.searchsorted(products, example.products)

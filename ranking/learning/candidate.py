@@ -28,6 +28,7 @@ from ranking.learning.judged import judged_products, list_ndcg
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import Split, clicked
 from ranking.learning.robust import capped
+from ranking.learning.shoppers import privately_taught
 from ranking.learning.train import Trained, Watch, torch_as, train, unwatched
 from ranking.registry import ModelVersion, artefact_load
 
@@ -56,14 +57,16 @@ def candidate_make(
     """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte.
 
     `base` is the parent's artefact where it was never stored. `yesterday` is what served a day before: how far
-    first pages drifted since is told with the other figures.
+    first pages drifted since is told with the other figures. Not the same bytes with `epsilon`: noise is never the same.
+    Then only adapter and slopes learn from shoppers, and the gate judges.
     """
+    private = options.epsilon is not None
     seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
     base = base or artefact_read(artefact_load(parent.artefact))
     before = remember(tower_of(frozen, base).encode_query)
     part = robust(part, shop_id=parent.shop_id, most=options.most_of_shopper)
     judged = judgements_at(shop_id=parent.shop_id, position=part.to_position)
-    older = older_read(part, shop_id=parent.shop_id, share=options.replay, seed=seed)
+    older = [] if private else older_read(part, shop_id=parent.shop_id, share=options.replay, seed=seed)
     catalogue = catalogue_at(
         shop_id=parent.shop_id, position=part.to_position, major=parent.major,
         named=part.products(older) | judged_products(judged), pool=options.pool, seed=seed,
@@ -77,24 +80,30 @@ def candidate_make(
         )
 
     with torch_as(threads=options.threads, seed=seed):
-        learned = examples(part.train)
-        taught = enriched(
-            [*examples(older), *learned], catalogue=catalogue, encode=before, options=options,
-            clicked_for=clicked_for, curve=curve,
-        )  # fmt: skip
-        calibrating = examples(part.calibrate)
+        if private:
+            own = privately_taught(
+                part.train, shop_id=parent.shop_id, frozen=frozen, parent=base, catalogue=catalogue, options=options,
+                seed=seed, before=before, progress=progress,
+            )  # fmt: skip
+            trained, taught, learned, calibrating = own.trained, own.examples, list[Example](), own.titles
+        else:
+            learned, calibrating = examples(part.train), examples(part.calibrate)
+            taught = enriched(
+                [*examples(older), *learned], catalogue=catalogue, encode=before, options=options,
+                clicked_for=clicked_for, curve=curve,
+            )  # fmt: skip
 
-        def worth_of(reached: Artefact) -> float:
-            ranker = Ranker(remember(tower_of(frozen, reached).encode_query), reached.head)
-            return worth(ranker, serving=Ranker(before, base.head), examples=calibrating, catalogue=catalogue)
+            def worth_of(reached: Artefact) -> float:
+                ranker = Ranker(remember(tower_of(frozen, reached).encode_query), reached.head)
+                return worth(ranker, serving=Ranker(before, base.head), examples=calibrating, catalogue=catalogue)
 
-        trained = train(
-            frozen=frozen, parent=as_trained(base), catalogue=catalogue, examples=taught, clicked_for=clicked_for,
-            options=options, seed=seed, before=before, judge=worth_of, progress=progress, watch=watch,
-        )  # fmt: skip
-        trained = replace(
-            trained, artefact=averaged(trained.artefact, parent=parent, versions=options.average_versions)
-        )
+            trained = train(
+                frozen=frozen, parent=as_trained(base), catalogue=catalogue, examples=taught, clicked_for=clicked_for,
+                options=options, seed=seed, before=before, judge=worth_of, progress=progress, watch=watch,
+            )  # fmt: skip
+            trained = replace(
+                trained, artefact=averaged(trained.artefact, parent=parent, versions=options.average_versions)
+            )
         after = remember(tower_of(frozen, trained.artefact).encode_query)
         head = head_calibrated(
             trained.artefact.head, parent=base.head, before=before, after=after, examples=calibrating,
@@ -118,13 +127,13 @@ def candidate_make(
             most_crowding=options.most_crowding,
         )  # fmt: skip
         verdict = gate(trial)
-        lifts = expected_lifts(
-            [*learned, *calibrating, *gate_examples], encode=after, head=head, catalogue=catalogue, parent=base.expected
-        )  # fmt: skip
+        shown = [] if private else [*learned, *calibrating, *gate_examples]
+        lifts = expected_lifts(shown, encode=after, head=head, catalogue=catalogue, parent=base.expected)
     metrics = (
         _metrics(part, trained, taught, catalogue)
         | {"replayed": len(older)}
         | {"gate": verdict.figures, "options": asdict(options)}
+        | trained.privacy
     )
     return Candidate(replace(trained.artefact, head=head, expected=lifts), verdict, metrics, seed)
 

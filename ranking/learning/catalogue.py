@@ -7,7 +7,7 @@ training a range again finds the same numbers whatever has changed since.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +24,10 @@ _PLAIN_MEAN_LENGTH = 20.0  # before the first publication; searches say the same
 
 @dataclass(frozen=True)
 class CatalogueAt:
-    """N products with their vectors (N, D), by row; `rows` finds a product's."""
+    """N products with their vectors (N, D), by row; `rows` finds a product's.
+
+    `public`: rows of the products that were not read because a shopper had seen them; None where nobody asks.
+    """
 
     product_ids: list[str]
     vectors: Floats
@@ -35,6 +38,7 @@ class CatalogueAt:
     shop_id: int
     position: int
     _lexical: dict[str, Floats] = field(default_factory=dict)
+    public: NDArray[np.int64] | None = None
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -48,7 +52,9 @@ class CatalogueAt:
         return found
 
     def nearest(self, vector: Floats, count: int) -> NDArray[np.int64]:
-        """Rows of the products nearest to a query's vector (D,), best first; ties by row."""
+        """Rows of the products nearest to a query's vector (D,), best first; ties by row. Where `public` is said, of those."""
+        if self.public is not None:
+            return self.public[np.argsort(-(self.vectors[self.public] @ vector), kind="stable")[:count]]
         return np.argsort(-(self.vectors @ vector), kind="stable")[:count]
 
     def _score(self, query: str) -> Floats:
@@ -82,7 +88,12 @@ class CatalogueAt:
         return [idf(count, self.documents) for (count,) in rows(sql, [self.shop_id, self.position, terms])]
 
 
-# the products named, and a sample of the others that is the same each time
+# a sample that is the same each time, as _CHOSEN orders it
+_SAMPLED = """
+SELECT product_id FROM (SELECT DISTINCT product_id FROM catalog_descriptionversion
+                         WHERE shop_id = %s AND position <= %s) p
+ ORDER BY hashtextextended(product_id, %s), product_id LIMIT %s"""
+# the products named, and a sample of the others
 _CHOSEN = """
 SELECT product_id FROM (SELECT DISTINCT product_id FROM catalog_descriptionversion
                          WHERE shop_id = %(shop)s AND position <= %(position)s) p
@@ -130,6 +141,18 @@ def catalogue_at(
         shop_id=shop_id,
         position=position,
     )
+
+
+def public_only(catalogue: CatalogueAt, *, pool: int, seed: int) -> CatalogueAt:
+    """The same catalogue, in which `nearest` finds only the `pool` products that it holds whoever was named."""
+    sampled = rows(_SAMPLED, [catalogue.shop_id, catalogue.position, seed, pool])
+    there = sorted(catalogue.rows[product_id] for (product_id,) in sampled if product_id in catalogue.rows)
+    return replace(catalogue, public=np.array(there, dtype=np.int64))
+
+
+def public_rows(catalogue: CatalogueAt) -> NDArray[np.int64]:
+    """Rows of the products that are in a catalogue whatever shoppers did: all where nobody asked which."""
+    return np.arange(len(catalogue.product_ids)) if catalogue.public is None else catalogue.public
 
 
 def vectors_missing(*, shop_id: int, position: int, major: int, named: Collection[str]) -> int:

@@ -6,7 +6,7 @@ Deterministic for (log range, seed).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log2
 
 import numpy as np
@@ -83,6 +83,14 @@ def clicked_rows(closed: Iterable[ClickThrough], catalogue: CatalogueAt) -> dict
             }
             found.setdefault(each.context_key, set()).update(gained)
     return found
+
+
+def narrowed(example: Example, known: NDArray[np.int64]) -> Example:
+    """The same example without products of other rows."""
+    there = np.isin(example.products, known)
+    return replace(
+        example, products=example.products[there], gains=example.gains[there], weights=example.weights[there]
+    )
 
 
 def gain(kinds: Collection[str]) -> float:

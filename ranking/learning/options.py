@@ -130,6 +130,23 @@ class TrainOptions:
     """Most of the queries that judge a version, as a share, to whose first page one product may come from far down: one
     that is pushed into unrelated queries does."""
 
+    # privacy: what the rest then means, and what is left out, stands in private.py and docs/how-to/privacy.md
+    epsilon: float | None = None
+    """What a version may tell of a shopper, at most; None: no noise, and no bound."""
+    delta: float = 1e-6
+    """The chance that it tells more: well below one over the number of shoppers."""
+    noise_clip: float = 0.25
+    """Longest gradient of a shopper; noise grows with it. On Chorus (e5, 24 queries with a click) gradients have quartiles of
+    0.12, 0.45 and 0.83: most are cut, and few drown."""
+    sample_rate: float = 1.0
+    """Chance of a shopper to be in a step. With 1 the noise is the least for what is learned; see docs/decisions."""
+    private_steps: int = 12
+    """Whatever the range holds: how many shoppers are in it is theirs to know."""
+    shopper_examples: int = 8
+    """Of one shopper, the newest."""
+    public_negatives: int = 64
+    """Products drawn from the catalogue for each step, in place of those of other queries."""
+
     # what it runs on
     precision: Precision = "fp32"
     """Of matrix products; weights stay in fp32. Queries are short: there is little to save, and ŷ of the first page depends on

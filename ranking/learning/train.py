@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,11 +39,13 @@ class Trained:
     """An adapter with a head whose slopes moved with it and whose intercepts did not yet; `losses` is one per step.
 
     `worths` is what the judge said at each stop point, by step.
+    `privacy` says how a private version was kept so.
     """
 
     artefact: Artefact
     losses: list[float]
     worths: dict[int, float] = field(default_factory=dict)
+    privacy: dict[str, Any] = field(default_factory=dict)
 
 
 def train(

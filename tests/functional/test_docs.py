@@ -21,7 +21,7 @@ _COMMAND = re.compile(r"manage\.py ([a-z_]+)([^\n|`]*)")
 _OPTION = re.compile(r"(?<!\S)(--[a-z-]+)")
 _ADDRESS = re.compile(r"(?<![\w.])/(?:v1|health|metrics|admin)(?:/[\w{}$.-]+)*")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_READ = re.compile(r"""(?:environ(?:\.get\(|\[)|env_(?:bool|int|secret)\(|embedded_url\()\s*"([A-Z][A-Z_]+)\"""")
+_READ = re.compile(r"""(?:environ(?:\.get\(|\[)|env_(?:bool|float|int|secret)\(|embedded_url\()\s*"([A-Z][A-Z_]+)\"""")
 
 
 def _named(pattern: re.Pattern[str]) -> list[Any]:

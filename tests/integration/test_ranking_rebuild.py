@@ -21,10 +21,12 @@ from ranking.cadence import learning_set
 from ranking.events import ExaminationEstimated
 from ranking.judgements import judgements_record
 from ranking.policies import shop_embed
+from ranking.privacy import Privacy, privacy_set
 from ranking.projections.contexts import contexts
 from ranking.projections.judgements import judgements
 from ranking.projections.models import models
 from ranking.projections.postings import postings
+from ranking.projections.privacy import privacy
 from ranking.projections.result_lists import result_lists
 from ranking.projections.vectors import vectors
 from ranking.projections.weights import weights
@@ -40,7 +42,7 @@ WORDS = [
     "red", "blue", "tea", "cup", "coat", "shoe", "music", "winter", "summer", "light", "heavy", "耳机", "茶杯", "old", "new",
     "300ml", "mbs-100",
 ]  # fmt: skip
-PROJECTIONS: tuple[Projection, ...] = (postings, weights, vectors, contexts, models, result_lists, judgements)
+PROJECTIONS: tuple[Projection, ...] = (postings, weights, vectors, contexts, models, result_lists, judgements, privacy)
 BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 
 
@@ -58,7 +60,7 @@ class History:
     def live(self, steps: int) -> None:
         """Let so many things happen; sequenced at random moments, so that runs of the log vary."""
         acts = (self.click, self.click, self.click, self.see, self.see, self.weigh, self.revise, self.revise,
-                self.publish, self.bring, self.retire, self.refresh, self.judge, self.pace, self.estimate)  # fmt: skip
+                self.publish, self.bring, self.retire, self.refresh, self.judge, self.pace, self.estimate, self.hide)  # fmt: skip
         for _ in range(steps):
             self.now += timedelta(seconds=self.chance.choice([0, 1, 60, 3600, 86_400]))
             self.chance.choice(acts)()
@@ -103,6 +105,10 @@ class History:
         curve = [1.0, *sorted((self.chance.uniform(0.05, 1) for _ in range(self.chance.randrange(1, 6))), reverse=True)]
         estimated = ExaminationEstimated(curve=curve, method="em", clicks=500, to_position=1)
         append(shop_id=SHOP_ID, events=[NewEvent(event=estimated, occurred_at=self.now)])
+
+    def hide(self) -> None:
+        asked = Privacy(self.chance.choice([None, 1.0, 3.0]), 1e-6, budget=self.chance.choice([3.0, 8.0]))
+        privacy_set(shop_id=SHOP_ID, privacy=asked, now=self.now)
 
     def text(self) -> str:
         return " ".join(self.chance.choices(WORDS, k=6))

@@ -13,6 +13,7 @@ from eventlog.errors import FreshetError
 from eventlog.models import DEFAULT_SHOP_ID, Shop
 from ranking.cadence import cadence_read
 from ranking.learning.ranges import needed
+from ranking.privacy import BudgetSpent
 from ranking.registry import ModelVersion, model_in_shadow
 from ranking.selectors import shadow_answer
 from ranking.shadow import shadow_judge
@@ -75,9 +76,12 @@ class Command(BaseCommand):
             )
             return False
         with tqdm(total=100, unit="%", desc=f"training on {pace.every} click-throughs", bar_format=_BAR) as bar:
-            outcome = shop_train(
-                shop_id=shop, now=clock, every=pace.every if now else None, progress=lambda share: _show(bar, share)
-            )
+            try:
+                outcome = shop_train(
+                    shop_id=shop, now=clock, every=pace.every if now else None, progress=lambda share: _show(bar, share)
+                )
+            except BudgetSpent as error:
+                raise CommandError(f"{error.detail}. docs/how-to/privacy.md says what can be done.") from error
         if outcome is None:
             self.stdout.write("Nothing trained: products wait for their vectors, or another trainer was faster.")
             return False
@@ -118,6 +122,8 @@ class Command(BaseCommand):
                 f"  {metrics['examples']} examples, {metrics['steps']} steps, loss {_number(metrics['loss_first'])} to "
                 f"{_number(metrics['loss_last'])}"
             )
+        if "noise" in metrics:
+            self.stdout.write(f"  at ε {metrics['epsilon']:g} a shopper, of {metrics['shoppers']} shoppers")
         self.stdout.write(
             f"  judged on the newest {gate['click_throughs']} click-throughs and {gate['judged_queries']} judged queries:"
         )
