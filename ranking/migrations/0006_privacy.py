@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ranking', '0007_cadence'),
+        ('ranking', '0005_examination'),
     ]
 
     operations = [
