@@ -58,8 +58,8 @@ def main() -> None:
 def catalogue(url: str, key: str, products: Path, map_name: str | None) -> dict[str, Any]:
     """Import the file by the command; seconds from its start until all is found by words, and until all is embedded."""
     from catalog.models import FileImport
-    from ranking.embedding import waiting_count
     from ranking.registry import model_serving
+    from ranking.vector_state import waiting_count
 
     model = model_serving(shop_id=SHOP)
     assert model is not None, "start() waited for it"

@@ -82,10 +82,11 @@ def products_import(products: Path, map_name: str | None) -> dict[str, Any]:
 def products_embed() -> int:
     """Embed all that waits in this process, with the encoder of FRESHET_ENCODER; return how many there were."""
     from eventlog.consume import sequence_and_drain
-    from ranking.embedding import embed_waiting, waiting_count
+    from ranking.embedding import embed_waiting
     from ranking.policies import shop_embed
     from ranking.registry import model_serving
     from ranking.services import model_ensure_first
+    from ranking.vector_state import waiting_count
 
     model_ensure_first(shop_id=SHOP, now=_now())
     sequence_and_drain()

@@ -2,10 +2,10 @@
 
 Variables: DATABASE_URL, CELERY_BROKER_URL, CACHE_URL, ARTEFACT_URL, FRESHET_ENCODER, FRESHET_HOME, PORT,
 FRESHET_DEBUG, FRESHET_SECRET_KEY, FRESHET_ALLOWED_HOSTS, FRESHET_PROXIES, FRESHET_TRAIN_EVERY,
-FRESHET_SHADOW, FRESHET_CLICK_THROUGH_SECONDS, FRESHET_PRIVACY_EPSILON, FRESHET_PRIVACY_DELTA, FRESHET_PRIVACY_BUDGET,
-FRESHET_TENSORBOARD, FRESHET_RUNS_KEPT, WANDB_API_KEY, FRESHET_LOG_LEVEL, FRESHET_ARCHIVE; what gunicorn, the set-up and
-the commands read besides is in the README's table. Without URLs the embedded servers' own are used (`make run` starts
-them).
+FRESHET_SHADOW, FRESHET_CLICK_THROUGH_SECONDS, FRESHET_MAJOR_KEPT_SECONDS, FRESHET_PRIVACY_EPSILON, FRESHET_PRIVACY_DELTA,
+FRESHET_PRIVACY_BUDGET, FRESHET_TENSORBOARD, FRESHET_RUNS_KEPT, WANDB_API_KEY, FRESHET_LOG_LEVEL, FRESHET_ARCHIVE; what
+gunicorn, the set-up and the commands read besides is in the README's table. Without URLs the embedded servers' own are used
+(`make run` starts them).
 """
 
 from __future__ import annotations
@@ -182,6 +182,8 @@ FRESHET_SHADOW = env_int("FRESHET_SHADOW", 0)  # later ones that judge it again 
 FRESHET_PRIVACY_EPSILON = env_float("FRESHET_PRIVACY_EPSILON", 0.0)  # 0: no noise, no bound
 FRESHET_PRIVACY_DELTA = env_float("FRESHET_PRIVACY_DELTA", 1e-6)
 FRESHET_PRIVACY_BUDGET = env_float("FRESHET_PRIVACY_BUDGET", 8.0)
+# how long a major version that nothing serves from can be rolled back to; until then its vectors are kept current
+FRESHET_MAJOR_KEPT_SECONDS = env_int("FRESHET_MAJOR_KEPT_SECONDS", 86_400)
 API_PUBLIC_RATE = "20/s"  # of each visitor's address, for public keys that have no rate of their own
 
 LOGGING = configure_logs(level=os.environ.get("FRESHET_LOG_LEVEL", "INFO"))

@@ -141,7 +141,9 @@ def _claim(consumer: str) -> tuple[int, int] | None:
 _MOVE = """
 WITH moved AS (UPDATE eventlog_checkpoint SET position = %s WHERE consumer = %s AND position = %s RETURNING *),
      passed AS (DELETE FROM eventlog_failure f USING moved m WHERE f.consumer = m.consumer AND f.position <= m.position)
-INSERT INTO eventlog_drain (consumer, from_position, to_position) SELECT consumer, %s, %s FROM moved RETURNING 1"""
+INSERT INTO eventlog_drain (consumer, from_position, to_position) SELECT consumer, %s, %s FROM moved
+ON CONFLICT (consumer, to_position) DO UPDATE SET from_position = excluded.from_position, committed_at = clock_timestamp()
+RETURNING 1"""
 
 
 def _move(consumer: str, position: int, to: int, *, note: bool) -> None:
@@ -256,7 +258,8 @@ def checkpoint_read(consumer: str) -> int:
 
 
 def checkpoint_move(*, consumer: str, position: int, to: int) -> None:
-    """Move a checkpoint by compare-and-set, inside the caller's transaction. Raises LostClaim when another moved it."""
+    """Move a checkpoint by compare-and-set, inside the caller's transaction; backwards too, for a consumer that is to read
+    again. Raises LostClaim when another moved it."""
     query("INSERT INTO eventlog_checkpoint (consumer) VALUES (%s) ON CONFLICT DO NOTHING", [consumer])
     if len(rows(_MOVE, [to, consumer, position, position, to])) != 1:
         raise LostClaim(f"{consumer} is no longer at position {position}")

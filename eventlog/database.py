@@ -90,3 +90,14 @@ def read_only() -> Iterator[None]:
         yield
     finally:
         query("SET default_transaction_read_only = off")
+
+
+@contextmanager
+def claimed(name: str) -> Iterator[bool]:
+    """Claim something by name without waiting, and say whether it is ours; a process that dies lets go of it."""
+    mine = bool(scalar("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]))
+    try:
+        yield mine
+    finally:
+        if mine:
+            scalar("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])

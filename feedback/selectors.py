@@ -104,6 +104,12 @@ def persons_of(*, shop_id: int, positions: Collection[int]) -> dict[int, str]:
     return {position: str(subject or position) for position, subject in found}
 
 
+def click_throughs_of_erased(*, shop_id: int) -> dict[int, int]:
+    """Closing position by impression position of the click-throughs that somebody was part of who is erased by now."""
+    found: dict[int, int] = dict(rows(_OF_PERSONS.format(whose="erased"), {"shop": shop_id}))
+    return found
+
+
 # by a hash of their position, so that every one is as likely and the same seed finds the same ones
 _OLDER = f"""
 SELECT * FROM (

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from time import monotonic, sleep
 
-from eventlog.consume import drain
+from django.db import OperationalError
+
+from eventlog.consume import checkpoint_read, drain
 from eventlog.database import scalar
 from eventlog.projection import Projection
 from eventlog.services import sequence
 
 LONGEST_SECONDS = 5.0
+TO_HEAD_SECONDS = 30.0
 _APPLIED = """
 SELECT 1 FROM eventlog_position p JOIN eventlog_checkpoint c ON c.consumer = %s AND c.position >= p.position
  WHERE p.event_id = %s"""
@@ -29,3 +32,19 @@ def drain_through(projection: Projection, *, row_id: int) -> bool:
         if monotonic() > deadline:
             return False
         sleep(0.01)
+
+
+def drain_to_head(projection: Projection) -> None:
+    """Have everything applied that was appended until now, whoever applies it. Raises OperationalError when it takes long."""
+    until = monotonic() + TO_HEAD_SECONDS
+    while monotonic() < until:
+        busy, moved = sequence() < 0, drain(projection)
+        if (
+            not busy
+            and not moved
+            and checkpoint_read(projection.name) >= int(scalar("SELECT last FROM eventlog_sequencer"))
+        ):
+            return
+        if not moved:
+            sleep(0.01)  # another process is at it
+    raise OperationalError(f"the projection {projection.name} does not catch up")

@@ -20,7 +20,7 @@ import orjson
 from django.db import transaction
 from numpy.typing import NDArray
 
-from eventlog.database import copy_rows, query, rows, scalar
+from eventlog.database import claimed, copy_rows, query, rows
 from eventlog.events import NewEvent
 from eventlog.services import append
 from ranking.draining import drain_through
@@ -29,7 +29,8 @@ from ranking.events import DescriptionEmbedded
 from ranking.major_towers import encoder_named
 from ranking.projections.vectors import embedding_table, vectors
 from ranking.registry import ModelVersion
-from ranking.retrieval import EXACT, vector_text
+from ranking.retrieval import vector_text
+from ranking.vector_state import is_indexed
 
 BATCH = 512
 _IDENTITY = UUID("0f0a7c2e-5d0b-5b53-9a8e-6a1f4c1f2d10")
@@ -45,7 +46,7 @@ class Waiting:
     content: dict[str, Any]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)  # of the major version that serves, of the one before and of the one after
 def product_encoder(name: str | None) -> Encoder:
     """The product tower in bf16, loaded once a process."""
     return encoder_named(name, side="product", precision="bf16")
@@ -59,17 +60,14 @@ SELECT d.id, d.product_id, d.description_version, c.content
     ON c.shop_id = d.shop_id AND c.product_id = d.product_id AND c.version = d.description_version
   LEFT JOIN ranking_descriptionvector v
     ON v.shop_id = d.shop_id AND v.product_id = d.product_id AND v.description_version = d.description_version AND v.major = %s
- WHERE d.shop_id = %s AND NOT d.retired AND v.hash IS NULL
+ WHERE d.shop_id = %s AND NOT d.retired AND v.hash IS NULL AND (hashint8(d.id) & %s) = %s
  ORDER BY (d.description_version = 1), d.id LIMIT %s"""
 
 
-def waiting_count(*, shop_id: int, major: int) -> int:
-    """How many live products lack a vector of their current description."""
-    sql = """SELECT count(*) FROM ranking_document d LEFT JOIN ranking_descriptionvector v
-               ON v.shop_id = d.shop_id AND v.product_id = d.product_id
-              AND v.description_version = d.description_version AND v.major = %s
-             WHERE d.shop_id = %s AND NOT d.retired AND v.hash IS NULL"""
-    return int(scalar(sql, [major, shop_id]))
+def waiting_read(*, model: ModelVersion, limit: int, part: int = 0, parts: int = 1) -> list[Waiting]:
+    """Descriptions without a vector under a model's major version, of one of several disjoint parts (a power of 2)."""
+    found = rows(_WAITING, [model.major, model.shop_id, parts - 1, part, limit])
+    return [Waiting(row[0], row[1], row[2], orjson.loads(row[3])) for row in found]
 
 
 def embed_waiting(
@@ -83,10 +81,10 @@ def embed_waiting(
     """Embed what waits under a model's major version, a batch a transaction; return how many description versions."""
     done = 0
     for _ in count() if most_batches is None else range(most_batches):
-        found = rows(_WAITING, [model.major, model.shop_id, batch])
-        if not found:
+        waiting = waiting_read(model=model, limit=batch)
+        if not waiting:
             break
-        new = embed_batch(model, [Waiting(row[0], row[1], row[2], orjson.loads(row[3])) for row in found], now=now)
+        new = embed_batch(model, waiting, now=now)
         if not new:
             break  # recorded already, and not applied: parked, or behind a projection that lags. Looking again is no use
         done += new
@@ -135,12 +133,18 @@ def _store(vectors_: dict[bytes, NDArray[np.float32]]) -> None:
 def index_vectors(*, shop_id: int, major: int) -> bool:
     """Build the HNSW index once the table is too large to be scanned. Searches and embedding go on meanwhile."""
     table = embedding_table(shop_id, major)
-    if not scalar("SELECT to_regclass(%s) IS NOT NULL", [table]):
+    if is_indexed(shop_id=shop_id, major=major):
         return False
-    valid = scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [f"{table}_hnsw"])
-    if valid or scalar(f"SELECT count(*) FROM {table}") <= EXACT:
-        return False
-    query(f"DROP INDEX IF EXISTS {table}_hnsw")  # left invalid by a build that was cut off
-    query(f"CREATE INDEX CONCURRENTLY {table}_hnsw ON {table} USING hnsw (vector vector_ip_ops)")
-    query(f"ANALYZE {table}")
+    with claimed(f"index/{table}") as mine:
+        if not mine or is_indexed(shop_id=shop_id, major=major):
+            return False  # another process is at it
+        query(f"DROP INDEX IF EXISTS {table}_hnsw")  # left invalid by a build that was cut off
+        query(
+            "SET lock_timeout = 0"
+        )  # it waits for all who read, a backup for as long as that takes; nobody waits for it
+        try:
+            query(f"CREATE INDEX CONCURRENTLY {table}_hnsw ON {table} USING hnsw (vector vector_ip_ops)")
+        finally:
+            query("RESET lock_timeout")
+        query(f"ANALYZE {table}")
     return True

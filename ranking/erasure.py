@@ -51,5 +51,6 @@ def versions_learned(versions: Sequence[ModelVersion], closed: Sequence[int]) ->
 
 
 def trained_on(version: ModelVersion, closed: Sequence[int]) -> int:
-    """How many of these positions (sorted) are of the range that a version was trained on."""
-    return bisect_right(closed, version.to_position) - bisect_right(closed, version.from_position)
+    """How many of these positions (sorted) are of the range that a version was trained on, and were not left out of it."""
+    within = bisect_right(closed, version.to_position) - bisect_right(closed, version.from_position)
+    return max(0, within - int(version.metrics.get("left_out", 0)))

@@ -133,6 +133,19 @@ class PrivacySet(Event):
     budget: float
 
 
+def major_stream(major: int) -> str:
+    return f"major/{major}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MajorVersionRetired(Event):
+    """Nothing has served from a major version for long enough: its current vectors and near contexts are not kept any more."""
+
+    type = "ranking.MajorVersionRetired"
+    major: int
+    encoder: str
+
+
 def result_list_stream(context_key: str) -> str:
     return f"results/{context_key}"
 

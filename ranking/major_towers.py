@@ -8,7 +8,7 @@ must be the very one that was fine-tuned.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import orjson
 import torch
@@ -38,18 +38,17 @@ def towers_write(
     return save(tensors, metadata={_MANIFEST: orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode()})
 
 
-def encoder_named(name: str | None, *, side: Side, precision: Precision) -> Encoder:
+def encoder_named(name: str | None, *, side: Side, precision: Precision, device: str | None = None) -> Encoder:
     """Load an encoder by the name that a version's config gives: one of FRESHET_ENCODER's, or `towers:<hash>`.
 
     Raises ArtefactMissing, ArtefactDamaged, OSError.
     """
     if name is None or not name.startswith(PREFIX):
-        return encoder_load(name, home=settings.FRESHET_HOME, precision=precision)
+        return encoder_load(name, home=settings.FRESHET_HOME, precision=precision, device=device)
     digest = name.removeprefix(PREFIX)
     content = towers_load(digest)
-    header = orjson.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    manifest = orjson.loads(header["__metadata__"][_MANIFEST])
-    encoder = encoder_load(manifest["base"], home=settings.FRESHET_HOME, precision=precision)
+    manifest = _manifest(content)
+    encoder = encoder_load(manifest["base"], home=settings.FRESHET_HOME, precision=precision, device=device)
     if encoder.fingerprint != manifest["fingerprint"]:
         raise ArtefactDamaged(
             f"{digest[:12]} was fine-tuned from another encoder than what {manifest['base'] or 'the default'} is here."
@@ -62,3 +61,20 @@ def encoder_named(name: str | None, *, side: Side, precision: Precision) -> Enco
                 own[parameter].copy_(tensor.to(DTYPES[precision]))
     encoder.fingerprint = digest
     return encoder
+
+
+def base_name(name: str | None) -> str | None:
+    """The pre-trained encoder below an encoder's name: what `towers:<hash>` was fine-tuned from, else the name itself.
+
+    Raises ArtefactMissing, ArtefactDamaged.
+    """
+    if name is None or not name.startswith(PREFIX):
+        return name
+    found: str | None = _manifest(towers_load(name.removeprefix(PREFIX)))["base"]
+    return found
+
+
+def _manifest(content: bytes) -> dict[str, Any]:
+    header = orjson.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    manifest: dict[str, Any] = orjson.loads(header["__metadata__"][_MANIFEST])
+    return manifest

@@ -10,12 +10,12 @@ import numpy as np
 from django.db import transaction
 from numpy.typing import NDArray
 
-from eventlog.database import query, rows
+from eventlog.database import query, rows, scalar
 from eventlog.events import NewEvent, consumer_event_id
 from eventlog.services import append
 from ranking.draining import drain_through
 from ranking.events import ContextRelated
-from ranking.projections.contexts import contexts
+from ranking.projections.contexts import contexts, encoder_key
 from ranking.retrieval import vector_text
 from ranking.towers import Model, query_vectors
 from ranking.weights.decay import MOST_HALF_LIVES
@@ -36,6 +36,10 @@ SELECT id, max(similarity)::double precision FROM (
     WHERE shop_id = %(shop)s AND kind = 'query' AND key %% %(key)s ORDER BY 2 DESC, id LIMIT %(most)s + 1)) n
  WHERE id IS DISTINCT FROM %(own)s
  GROUP BY id HAVING max(similarity) >= %(least)s ORDER BY 2 DESC, 1 LIMIT %(most)s"""
+
+_UNRELATED_YET = """
+  FROM ranking_context c LEFT JOIN ranking_relatedcontext r ON r.context_id = c.id AND r.encoder = %s
+ WHERE c.shop_id = %s AND c.kind = 'query' AND r.context_id IS NULL"""
 
 _REWARDS = f"""
 SELECT id, reward * power(2.0, -least(greatest(%s - at, 0) / {DEFAULTS.context_half_life_seconds}, {MOST_HALF_LIVES}))
@@ -74,12 +78,17 @@ def neighbours_find(
     return [(id_, similarity, rewards[id_]) for id_, similarity in found if id_ in rewards]
 
 
+def contexts_waiting(*, shop_id: int, encoder: str) -> int:
+    """How many contexts an encoder (by its fingerprint) has not been asked about yet."""
+    return int(scalar(f"SELECT count(*) {_UNRELATED_YET}", [encoder_key(encoder), shop_id]))
+
+
 def contexts_relate(*, shop_id: int, model: Model, now: datetime, most: int = 64) -> int:
-    """Find the neighbours of contexts that got their first feedback, and record them. Returns how many were not recorded before."""
+    """Find the neighbours of contexts that got their first feedback, or the model's encoder its first contexts, and record
+    them. Returns how many were not recorded before."""
     waiting = rows(
-        """SELECT c.id, c.key FROM ranking_context c LEFT JOIN ranking_relatedcontext r ON r.context_id = c.id
-            WHERE c.shop_id = %s AND c.kind = 'query' AND r.context_id IS NULL ORDER BY c.id LIMIT %s""",
-        [shop_id, most],
+        f"SELECT c.id, c.key {_UNRELATED_YET} ORDER BY c.id LIMIT %s",
+        [encoder_key(model.frozen.fingerprint), shop_id, most],
     )
     new: list[int] = []
     for context_id, key in waiting:

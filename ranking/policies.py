@@ -9,7 +9,7 @@ from eventlog.services import sequence
 from ranking.embedding import embed_waiting, index_vectors, product_encoder
 from ranking.neighbours import contexts_relate
 from ranking.projections.models import models
-from ranking.registry import ModelVersion, model_serving
+from ranking.registry import ModelVersion, model_serving, models_before
 from ranking.services import model_ensure_first
 from ranking.towers import serving
 
@@ -22,6 +22,8 @@ def shop_embed(*, shop_id: int, now: datetime) -> int:
     while True:
         moved = embed_waiting(model=model, now=now, most_batches=4)
         moved += contexts_relate(shop_id=shop_id, model=serving.model(shop_id), now=now)
+        for before in models_before(shop_id=shop_id):  # so that it can still be rolled back to
+            moved += embed_waiting(model=before, now=now, most_batches=1)
         done += moved
         if not moved:
             break

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.db import transaction
 
 from eventlog.database import query, rows, scalar
@@ -20,7 +21,14 @@ from eventlog.errors import FreshetError
 from eventlog.events import NewEvent
 from eventlog.selectors import heads
 from eventlog.services import append
-from ranking.events import ModelVersionPromoted, ModelVersionRefused, ModelVersionShadowed, ModelVersionTrained
+from ranking.events import (
+    MajorVersionRetired,
+    ModelVersionPromoted,
+    ModelVersionRefused,
+    ModelVersionShadowed,
+    ModelVersionTrained,
+    major_stream,
+)
 
 ModelEvent = ModelVersionTrained | ModelVersionPromoted | ModelVersionRefused | ModelVersionShadowed
 
@@ -126,6 +134,52 @@ def model_next_minor(*, shop_id: int, major: int) -> int:
     return minor
 
 
+def model_next_major(*, shop_id: int) -> int:
+    """The number of the next major version: as with minor ones, none is used again."""
+    major = int(scalar("SELECT max(major) FROM ranking_modelversion WHERE shop_id = %s", [shop_id]) or 0) + 1
+    while heads(shop_id=shop_id, streams=[stream := f"model/{major}.0"])[stream].version:
+        major += 1  # registered, and on its way into the table
+    return major
+
+
+def model_awaited(*, shop_id: int) -> ModelVersion | None:
+    """The major version that is being rolled out: a candidate that nothing was promoted after. None mostly.
+
+    Whoever promotes another version meanwhile, even the one that serves, gives it up.
+    """
+    sql = f"""SELECT {_COLUMNS} FROM ranking_modelversion v
+               WHERE shop_id = %s AND state = 'candidate' AND minor = 0 AND trained_position >
+                     (SELECT max(promoted_position) FROM ranking_modelversion s WHERE s.shop_id = v.shop_id)
+               ORDER BY major DESC LIMIT 1"""
+    found = rows(sql, [shop_id])
+    return _version(found[0]) if found else None
+
+
+def models_before(*, shop_id: int) -> list[ModelVersion]:
+    """The newest version that served of each other major version that can be rolled back to: its vectors are kept current."""
+    sql = f"""SELECT * FROM (SELECT DISTINCT ON (major) {_COLUMNS} FROM ranking_modelversion v
+                              WHERE shop_id = %s AND promoted_position IS NOT NULL
+                              ORDER BY major, promoted_position DESC) newest
+               WHERE major <> (SELECT major FROM ranking_modelversion WHERE shop_id = %s AND state = 'serving')"""
+    found = [_version(row) for row in rows(sql, [shop_id, shop_id])]
+    return [each for each in found if not major_is_retired(shop_id=shop_id, major=each.major)]
+
+
+def major_is_retired(*, shop_id: int, major: int) -> bool:
+    """Whether a major version's vectors are not kept any more, by the head of its stream."""
+    stream = major_stream(major)
+    return heads(shop_id=shop_id, streams=[stream])[stream].version > 0
+
+
+@transaction.atomic
+def major_retire(*, shop_id: int, major: int, encoder: str, now: datetime) -> None:
+    """Let go of a major version's vectors. Raises ConcurrentChange when it was done already."""
+    event = MajorVersionRetired(major=major, encoder=encoder)
+    append(
+        shop_id=shop_id, events=[NewEvent(event=event, stream=major_stream(major), expected_version=0, occurred_at=now)]
+    )
+
+
 @transaction.atomic
 def model_register(*, shop_id: int, trained: ModelVersionTrained, artefact: bytes, now: datetime) -> None:
     """Store an artefact and record the version it makes. Call it in the transaction that moves the trainer's checkpoint."""
@@ -138,10 +192,17 @@ def model_promote(*, shop_id: int, version: str, reason: str, now: datetime) -> 
     target, serving = model_get(shop_id=shop_id, version=version), model_serving(shop_id=shop_id)
     if target.state == "refused":
         raise ModelVersionRefusedToServe(f"{version} was refused: {target.reason}.", field="version")
-    if serving and serving.major != target.major and not _is_embedded(shop_id, target.major):
-        raise ModelVersionRefusedToServe(
-            f"The catalogue has no vectors of major version {target.major}.", field="version"
-        )
+    if serving and serving.major != target.major:
+        if major_is_retired(shop_id=shop_id, major=target.major):
+            raise ModelVersionRefusedToServe(
+                f"The vectors of major version {target.major} are not kept any more: nothing had served from them for "
+                f"{settings.FRESHET_MAJOR_KEPT_SECONDS / 3600:g} hours. `train --major` makes a new one.",
+                field="version",
+            )
+        if not _is_embedded(shop_id, target.major):
+            raise ModelVersionRefusedToServe(
+                f"Not every product has a vector of major version {target.major} yet.", field="version"
+            )
     _append(shop_id, ModelVersionPromoted(version=version, reason=reason), expected=None, now=now)
 
 
@@ -167,6 +228,11 @@ def model_shadow_end(
     """Let a version leave its shadow, to serve or refused. Raises ConcurrentChange when somebody else ended it."""
     ended = ModelVersionRefused if refused else ModelVersionPromoted
     _append(shop_id, ended(version=version, reason=reason, figures=figures), expected=2, now=now)
+
+
+def model_refuse(*, shop_id: int, version: str, reason: str, now: datetime) -> None:
+    """Take a version out for good: it cannot be promoted or rolled back to any more."""
+    _append(shop_id, ModelVersionRefused(version=version, reason=reason), expected=None, now=now)
 
 
 def model_rollback(*, shop_id: int, now: datetime) -> str:

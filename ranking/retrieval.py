@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from eventlog.database import query
 from ranking.filters import Filter
 from ranking.lexical import K1, B
+from ranking.projections.contexts import encoder_key
 from ranking.projections.vectors import embedding_table
 from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.options import DEFAULTS, WeightOptions
@@ -73,7 +74,7 @@ WITH seen AS (
      JOIN eventlog_event e ON e.id = w.event_id WHERE e.shop_id = %(shop)s)
 ), context AS (
   SELECT c.id, c.reward, c.exposure, c.recent_reward, c.at,
-         EXISTS (SELECT 1 FROM ranking_relatedcontext r WHERE r.context_id = c.id)
+         EXISTS (SELECT 1 FROM ranking_relatedcontext r WHERE r.context_id = c.id AND r.encoder = %(encoder)s)
     FROM ranking_context c WHERE c.shop_id = %(shop)s AND c.kind = %(kind)s AND c.key = %(key)s
 )
 SELECT s.last, seen.positions,
@@ -87,7 +88,7 @@ SELECT s.last, seen.positions,
        (SELECT jsonb_agg(jsonb_build_array(n.neighbour_id, n.similarity, n.reward))
           FROM (SELECT n.neighbour_id, n.similarity,
                        o.reward * {_LEFT_OF_NEIGHBOUR} AS reward
-                  FROM context c JOIN ranking_contextneighbour n ON n.context_id = c.id
+                  FROM context c JOIN ranking_contextneighbour n ON n.context_id = c.id AND n.encoder = %(encoder)s
                   JOIN ranking_context o ON o.id = n.neighbour_id
                  ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),
        to_regclass(%(table)s) IS NOT NULL
@@ -104,11 +105,13 @@ def snapshot_read(
     key: str | None,
     terms: Sequence[str],
     major: int,
+    encoder: str,
     filters: Sequence[Filter],
     now: float,
     options: WeightOptions = DEFAULTS,
 ) -> Snapshot:
-    """Read where everything stands. Run it first in the search's REPEATABLE READ transaction."""
+    """Read where everything stands, near contexts as the encoder of this fingerprint (that below the model) finds them.
+    Run it first in the search's REPEATABLE READ transaction."""
     found = query(
         _SNAPSHOT,
         {
@@ -121,6 +124,7 @@ def snapshot_read(
             "now": now,
             "context_half_life": options.context_half_life_seconds,
             "table": embedding_table(shop_id, major),
+            "encoder": encoder_key(encoder),
         },
     ).fetchone()
     assert found is not None

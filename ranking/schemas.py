@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -142,10 +142,18 @@ class PrivacyOut(BaseModel):
     refusal: str | None = Field(description="Why no further version is trained; null: it may be")
 
 
+class RolloutOut(BaseModel):
+    version: str
+    state: Literal["embedding", "relating", "indexing", "ready"]
+    embedded: float = Field(description="Share of live products whose current description has a vector of this version")
+    related: float = Field(description="Share of contexts whose neighbours were looked for by this version's encoder")
+
+
 class ModelsOut(BaseModel):
     learning: LearningOut
     privacy: PrivacyOut | None
     serving: str | None
+    rollout: RolloutOut | None = Field(description="The major version that is about to serve, and how far it is")
     versions: list[ModelOut]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ranking.registry import ModelVersion, model_in_shadow, model_versions
 from ranking.serving import SearchRequest, rank
 from ranking.towers import query_vectors, serving
 from ranking.training import clicked_count, consumer, train_every
+from ranking.vector_state import rollout_read
 from ranking.weights.decay import decayed
 from ranking.weights.evidence import Evidence, ShopEvidence, no_evidence
 from ranking.weights.formula import weights
@@ -144,10 +146,12 @@ def models_answer(*, shop_id: int) -> dict[str, Any]:
     """Every model version as `GET /v1/models` shows it; `epsilon` is null of versions trained without privacy noise."""
     versions = model_versions(shop_id=shop_id)
     erased = closed_positions_of_erased(shop_id=shop_id)
+    rollout = rollout_read(shop_id=shop_id)
     return {
         "learning": learning_answer(shop_id=shop_id),
         "privacy": _privacy_answer(ledger_read(shop_id=shop_id)),
         "serving": next((each.version for each in versions if each.state == "serving"), None),
+        "rollout": asdict(rollout) if rollout else None,
         "versions": [
             {
                 "version": each.version,

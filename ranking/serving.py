@@ -94,6 +94,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         key=key,
         terms=text.terms,
         major=model.major,
+        encoder=model.frozen.fingerprint,
         filters=request.filters,
         now=request.now,
     )

@@ -16,7 +16,7 @@ from eventlog.errors import ConcurrentChange
 from feedback.projections import click_throughs
 from feedback.selectors import closed_click_throughs
 from ranking.cadence import cadence_read, pace_note
-from ranking.registry import ModelVersion, model_get, model_in_shadow, model_shadow_end
+from ranking.registry import ModelVersion, model_awaited, model_get, model_in_shadow, model_shadow_end
 from ranking.towers import encoder_frozen, model_load, query_vectors_prepare
 from ranking.training import Outcome, evidence_missing, models_drain, reached, shop_train_if_allowed
 
@@ -28,6 +28,8 @@ def shop_learn(*, shop_id: int, now: datetime) -> Outcome | None:
 
     None when it is not. Nothing begins or ceases to serve by itself while a shop is frozen.
     """
+    if model_awaited(shop_id=shop_id):
+        return None  # what serves is about to be replaced, and nothing but an operator comes between
     shadow = model_in_shadow(shop_id=shop_id)
     if shadow is None:
         return shop_train_if_allowed(shop_id=shop_id, now=now)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from eventlog.database import rows
 from eventlog.models import DEFAULT_SHOP_ID
 from ranking.query_vectors import Floats, QueryVectors
-from ranking.registry import ModelVersion, artefact_load, model_get, model_serving
+from ranking.registry import ModelVersion, artefact_load, model_awaited, model_get, model_serving
 from ranking.relevance import Head, head_default
 
 if TYPE_CHECKING:
@@ -179,6 +179,10 @@ class Serving:
         for shop_id in sorted(self._awaited | set(self._models)):
             try:
                 self.refresh(shop_id)
+                if awaited := model_awaited(
+                    shop_id=shop_id
+                ):  # its tower stands ready beside the old one when it serves
+                    encoder_frozen(awaited.config.get("encoder_name"))
             except Exception:  # the thread must outlive a database that is away; searches go on with what they have
                 log.exception("model_refresh_failed", shop_id=shop_id)
                 close_old_connections()

@@ -10,21 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import transaction
 
-from eventlog.consume import checkpoint_move, checkpoint_read, drain
+from eventlog.consume import checkpoint_move, checkpoint_read
 from eventlog.database import scalar
 from eventlog.errors import ConcurrentChange, LostClaim
-from eventlog.services import sequence
 from feedback.joining import ClickThrough
 from feedback.projections import facts
 from feedback.selectors import closed_click_throughs
 from ranking.cadence import DAY, Cadence, cadence_read, pace_note
+from ranking.draining import drain_to_head
 from ranking.events import ModelVersionTrained
 from ranking.learning.catalogue import vectors_missing
 from ranking.learning.gate import LEAST as LEAST_JUDGES
@@ -37,6 +36,7 @@ from ranking.projections.weights import weights
 from ranking.registry import (
     ModelVersion,
     artefact_hash,
+    model_awaited,
     model_in_shadow,
     model_next_minor,
     model_promote_new,
@@ -59,7 +59,6 @@ FIRST_SHARE = 0.4  # of FRESHET_TRAIN_EVERY: a new shop sees its first learned v
 LEAST_EVERY = ceil(LEAST_JUDGES / GATE)  # fewer leave too few to judge the version by
 PAST = 150  # click-throughs from before the range by which forgetting shows: as many as judge a version of 500
 DAY_MOST = 50_000  # click-throughs that a daily version takes at most: 100 MB of them, minutes for the gate
-_DRAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +86,15 @@ def shop_train(
 
     `every` is how many to train on, by hand: without it the shop's cadence says whether, and on how many; `options` are by
     default those of the shop. None also when another trainer was faster, while a version is in shadow (the next one trains
-    from what serves), and while products of the range still wait for their vectors, or judgements for their list.
-    Raises BudgetSpent when the shop's privacy allows no further version.
+    from what serves), while a major version is being rolled out, and while products of the range still wait for their
+    vectors, or judgements for their list. Raises BudgetSpent when the shop's privacy allows no further version.
     """
     after = checkpoint_read(consumer(shop_id))
     if _pace_now(shop_id, after, every, now) is None:
         return None
     parent = serving_ensured(shop_id, now)
+    if model_awaited(shop_id=shop_id):
+        return None  # what it would be made from is about to be replaced; the click-throughs wait for the next line
     options = options_allowed(options or train_options_of(shop_id=shop_id), shop_id=shop_id)
     cadence, pace = cadence_read(shop_id=shop_id), _pace_now(shop_id, after, every, now)  # by what the log says by now
     part = range_read(shop_id=shop_id, after=after, every=pace.every) if pace else None
@@ -217,12 +218,15 @@ def version_commit(
     now: datetime,
     beside: Callable[[], None] = lambda: None,
     shadow_after: int | None = None,
+    rival: ModelVersion | None = None,
+    when_promoted: Callable[[str], None] = lambda version: None,
 ) -> Outcome:
     """Record a version trained on click-throughs of a span of positions, which may be empty, and promote or refuse it.
 
-    `passed` is the reason to promote; `beside` runs in the same transaction. `shadow_after`: where nothing that closed
+    `passed` is the reason to promote; `beside` runs in the same transaction, and `when_promoted` if it comes
+    to that. `rival` is what serves where that is not the parent. `shadow_after`: where nothing that closed
     later has judged it; where shadows are asked for (FRESHET_SHADOW), it goes into one instead of being promoted.
-    Raises ConcurrentChange, and what `beside` raises.
+    Raises ConcurrentChange, and what both raise.
     """
     from ranking.learning.artefact import artefact_write
 
@@ -235,7 +239,7 @@ def version_commit(
         from_position=span[0], to_position=span[1], seed=candidate.seed, metrics=metrics,
         config={**parent.config, "options": options},
     )  # fmt: skip
-    promoted, reason = _decision(parent, candidate, passed, now)
+    promoted, reason = _decision(rival or parent, candidate, passed, now)
     shadow = shadow_length() if promoted and shadow_after is not None else 0
     if shadow:
         promoted, reason = False, f"{passed}; in shadow until {shadow} later click-throughs have closed"
@@ -246,6 +250,7 @@ def version_commit(
         model_register(shop_id=shop_id, trained=trained, artefact=artefact, now=now)
         if promoted:
             model_promote_new(shop_id=shop_id, version=version, reason=reason, now=now)
+            when_promoted(version)
         elif shadow and shadow_after is not None:
             model_shadow_new(
                 shop_id=shop_id, version=version, after_position=shadow_after, click_throughs=shadow, now=now
@@ -261,6 +266,8 @@ def _decision(parent: ModelVersion, candidate: Candidate, passed: str, now: date
     if candidate.verdict.reason is not None:
         return False, candidate.verdict.reason
     serving = serving_ensured(parent.shop_id, now)
+    if awaited := model_awaited(shop_id=parent.shop_id):
+        return False, f"{awaited.version} is being rolled out"
     if serving.version != parent.version:  # an operator's choice made meanwhile is not overruled
         return False, f"{serving.version} was put in place of {parent.version} while this version was trained"
     return True, passed
@@ -296,11 +303,11 @@ def range_read(*, shop_id: int, after: int, every: int) -> Split | None:
     return replace(part, past=newest_clicked(shop_id=shop_id, to_position=after))
 
 
-def newest_clicked(*, shop_id: int, to_position: int) -> list[ClickThrough]:
-    """The PAST newest click-throughs with an outcome that had closed at a position, in log order."""
-    start = int(scalar(_PAST, [shop_id, to_position, PAST]) or 0)
+def newest_clicked(*, shop_id: int, to_position: int, most: int = PAST) -> list[ClickThrough]:
+    """The newest click-throughs with an outcome that had closed at a position, in log order."""
+    start = int(scalar(_PAST, [shop_id, to_position, most]) or 0)
     closed = closed_click_throughs(shop_id=shop_id, after_position=start, to_position=to_position)
-    return [each for each in closed if clicked(each)][-PAST:]
+    return [each for each in closed if clicked(each)][-most:]
 
 
 def evidence_missing(model: ModelVersion, products: set[str], *, position: int) -> bool:
@@ -333,15 +340,4 @@ def serving_ensured(shop_id: int, now: datetime) -> ModelVersion:
 
 def models_drain() -> None:
     """So that what was registered and promoted until now is known, whoever drains it."""
-    until = monotonic() + _DRAIN_SECONDS
-    while monotonic() < until:
-        busy, moved = sequence() < 0, drain(models)
-        if (
-            not busy
-            and not moved
-            and checkpoint_read(models.name) >= int(scalar("SELECT last FROM eventlog_sequencer"))
-        ):
-            return
-        if not moved:
-            sleep(0.01)  # another process is at it
-    raise OperationalError(f"the projection {models.name} does not catch up")
+    drain_to_head(models)

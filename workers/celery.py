@@ -25,6 +25,10 @@ app.conf.update(
         "workers.tasks.make_partitions": {"queue": "projections"},
         "workers.tasks.tick_clock": {"queue": "projections"},
         "workers.tasks.embed": {"queue": "embedding"},
+        "workers.tasks.roll_out": {"queue": "projections"},
+        "workers.tasks.embed_major": {"queue": "embedding"},
+        # building an index takes minutes, and the trainer has nothing to do meanwhile
+        "workers.tasks.advance_majors": {"queue": "training"},
         "workers.tasks.train": {"queue": "training"},
         "workers.tasks.*": {"queue": "insights"},
     },
@@ -38,6 +42,8 @@ app.conf.update(
         "drain": {"task": "workers.tasks.drain", "schedule": 1.0, "options": {"expires": 1}},
         "embed": {"task": "workers.tasks.embed", "schedule": 1.0, "options": {"expires": 1}},
         "train": {"task": "workers.tasks.train", "schedule": 5.0, "options": {"expires": 5}},
+        "roll_out": {"task": "workers.tasks.roll_out", "schedule": 5.0, "options": {"expires": 5}},
+        "advance_majors": {"task": "workers.tasks.advance_majors", "schedule": 5.0, "options": {"expires": 5}},
         "tick_clock": {"task": "workers.tasks.tick_clock", "schedule": 60.0, "options": {"expires": 60}},
         "refresh_queries": {"task": "workers.tasks.refresh_queries", "schedule": 3600.0, "options": {"expires": 3600}},
         "estimate_examination": {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from time import monotonic
 
+from celery import group
+
 from eventlog.consume import sequence_and_drain
 from eventlog.models import Shop
 from eventlog.services import forget_drains, turn_known_ids
@@ -17,6 +19,8 @@ from workers.wake_up import LINGER_SECONDS, forget_wake_up
 
 DRAIN_SECONDS = 10.0
 REFRESH_SECONDS = 2.0
+ROLL_OUT_SECONDS = 5.0
+SEATS = 8  # workers that can embed a major version at once
 
 
 @app.task
@@ -55,6 +59,41 @@ def train() -> int:
 def estimate_examination() -> int:
     """Estimate for each shop how likely its ranks are looked at; return how many curves moved."""
     return sum(examination_estimate(shop_id=shop_id, now=datetime.now(UTC)) for shop_id in _shops())
+
+
+@app.task
+def roll_out() -> None:
+    """Have the major version that a shop waits for embedded, by as many workers as there are: each takes what none is at.
+
+    What nobody took within 5 seconds is dropped unread and sent again, so that no message piles up or is missed.
+    """
+    from ranking.registry import model_awaited
+
+    for shop_id in _shops():
+        if model_awaited(shop_id=shop_id):
+            group(embed_major.s(shop_id=shop_id, seat=seat).set(expires=ROLL_OUT_SECONDS) for seat in range(SEATS))()
+
+
+@app.task
+def embed_major(*, shop_id: int, seat: int) -> int:
+    """Embed under the major version that is awaited for some seconds; what the serving version lacks goes before it."""
+    from ranking.rollout import rollout_embed  # loads torch
+
+    return rollout_embed(shop_id=shop_id, seat=seat, now=datetime.now(UTC))
+
+
+@app.task
+def advance_majors() -> None:
+    """Finish what follows embedding, let a complete major version serve, and let go of those that nothing serves from."""
+    from ranking.registry import model_awaited
+    from ranking.retiring import majors_retire
+
+    for shop_id in _shops():
+        if model_awaited(shop_id=shop_id):
+            from ranking.rollout import rollout_advance  # loads torch
+
+            rollout_advance(shop_id=shop_id, now=datetime.now(UTC))
+        majors_retire(shop_id=shop_id, now=datetime.now(UTC))
 
 
 @app.task

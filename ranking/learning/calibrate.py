@@ -38,14 +38,18 @@ class Pairs:
 
 def head_calibrated(
     trained: Head, *, parent: Head, before: Encode, after: Encode, examples: Sequence[Example],
-    catalogue: CatalogueAt, seed: int,
+    catalogue: CatalogueAt, seed: int, moved: CatalogueAt | None = None,
 ) -> Head:  # fmt: skip
-    """Return the head for a new tower: `before` and `after` encode queries by the parent's tower and by the new one."""
+    """Return the head for a new tower: `before` and `after` encode queries by the parent's tower and by the new one.
+
+    `moved` is the same catalogue with the vectors of a new product tower, where there is one.
+    """
     if not examples:
         return trained
-    anchors = _anchors(parent, before, after, examples, catalogue, seed)
+    moved = moved or catalogue
+    anchors = _anchors(parent, before, after, examples, catalogue, moved, seed)
     level = _shifted(trained, anchors)
-    shown = shown_pairs(examples, after, catalogue)
+    shown = shown_pairs(examples, after, moved)
     if len(shown.labels) < LEAST_SHOWN:
         return level
     share = shown.weights.sum() / anchors.weights.sum()  # both kinds together weigh the same
@@ -86,8 +90,9 @@ def shown_pairs(examples: Sequence[Example], encode: Encode, catalogue: Catalogu
 
 
 def _anchors(
-    parent: Head, before: Encode, after: Encode, examples: Sequence[Example], catalogue: CatalogueAt, seed: int
-) -> Pairs:
+    parent: Head, before: Encode, after: Encode, examples: Sequence[Example], catalogue: CatalogueAt,
+    moved: CatalogueAt, seed: int,
+) -> Pairs:  # fmt: skip
     rng = np.random.default_rng(seed)
     dense, lexical, labels = [], [], []
     for example in examples:
@@ -96,7 +101,7 @@ def _anchors(
         some = rng.choice(len(old), size=min(ANCHORS, len(old)), replace=False)
         chosen = np.setdiff1d(np.concatenate([near[: ANCHORS // 2], some[: ANCHORS // 2]]), example.products)
         evidence = catalogue.lexical(example.text)[chosen]
-        dense.append((catalogue.vectors @ after(example.text))[chosen])
+        dense.append((moved.vectors @ after(example.text))[chosen])
         lexical.append(evidence)
         labels.append(relevance(old[chosen], evidence, parent, "query"))
     every = _joined(labels)

@@ -53,11 +53,13 @@ def candidate_make(
     progress: Callable[[float], None] = lambda share: None,
     watch: Watch = unwatched,
     yesterday: ModelVersion | None = None,
+    rival: ModelVersion | None = None,
 ) -> Candidate:
     """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte.
 
     `base` is the parent's artefact where it was never stored. `yesterday` is what served a day before: how far
-    first pages drifted since is told with the other figures. Not the same bytes with `epsilon`: noise is never the same.
+    first pages drifted since is told with the other figures. `rival` is what serves where that is not the parent, of the
+    same major version: it is to be replaced, not beaten. Not the same bytes with `epsilon`: noise is never the same.
     Then only adapter and slopes learn from shoppers, and the gate judges.
     """
     private = options.epsilon is not None
@@ -110,7 +112,10 @@ def candidate_make(
             catalogue=catalogue, seed=seed,
         )  # fmt: skip
         gate_examples = examples(part.gate)
-        sides = {"serving": Ranker(before, base.head), "candidate": Ranker(after, head)}
+        sides = {
+            "serving": ranker_of(frozen, rival) if rival else Ranker(before, base.head),
+            "candidate": Ranker(after, head),
+        }
         newest = judge(**sides, examples=gate_examples, catalogue=catalogue)
         past = judge(**sides, examples=examples(part.past), catalogue=catalogue)
         serving_list, candidate_list = (list_ndcg(side, judged, catalogue) for side in sides.values())
@@ -125,6 +130,7 @@ def candidate_make(
             day_overlaps=drifted, least_day_overlap=options.least_day_overlap,
             counterfactual=clicks, crowding=crowding_in(**sides, examples=gate_examples, catalogue=catalogue),
             most_crowding=options.most_crowding,
+            replaces=rival is not None,
         )  # fmt: skip
         verdict = gate(trial)
         shown = [] if private else [*learned, *calibrating, *gate_examples]

@@ -42,10 +42,16 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Ranker:
-    """A query tower with its head."""
+    """A query tower with its head; `vectors` (N, D) are a product tower's where it is not that of the catalogue's."""
 
     encode: Encode
     head: Head
+    vectors: Floats | None = None
+
+    def relevance(self, text: str, catalogue: CatalogueAt) -> Doubles:
+        """ŷ of every product of the catalogue for a query, (N,)."""
+        vectors = catalogue.vectors if self.vectors is None else self.vectors
+        return relevance(vectors @ self.encode(text), catalogue.lexical(text), self.head, "query")
 
 
 def judge(
@@ -69,7 +75,7 @@ def worth(
 def overlaps(*, serving: Ranker, candidate: Ranker, examples: Sequence[Example], catalogue: CatalogueAt) -> Doubles:
     """How alike the first ten products of two models are for each query asked, in [0, 1], (Q,)."""
     texts = sorted({example.text for example in examples})
-    tops = [[np.argsort(-_relevance(ranker, text, catalogue), kind="stable")[:FIRST].tolist()
+    tops = [[np.argsort(-ranker.relevance(text, catalogue), kind="stable")[:FIRST].tolist()
              for ranker in (serving, candidate)] for text in texts]  # fmt: skip
     return np.array([rank_biased_overlap(before, after) for before, after in tops], dtype=np.float64)
 
@@ -79,7 +85,7 @@ def crowding_in(
 ) -> tuple[str | None, float]:
     """The product that comes from far to most first pages, and to what share of the queries asked."""
     texts = sorted({example.text for example in examples})
-    before, after = ([np.argsort(-_relevance(ranker, text, catalogue), kind="stable") for text in texts]
+    before, after = ([np.argsort(-ranker.relevance(text, catalogue), kind="stable") for text in texts]
                      for ranker in (serving, candidate))  # fmt: skip
     row, count = crowding(before, after, first=FIRST)
     return (catalogue.product_ids[row], count / len(texts)) if count else (None, 0.0)
@@ -94,7 +100,7 @@ def clicks_compared(
     shown = [example for example in examples if example.shown]
     if not shown:
         return {}
-    said = [[_relevance(ranker, each.text, catalogue)[each.products] for each in shown]
+    said = [[ranker.relevance(each.text, catalogue)[each.products] for each in shown]
             for ranker in (serving, candidate)]  # fmt: skip
     pages = [Page(each.ranks, each.gains > 0, appeal) for each, appeal in zip(shown, said[0], strict=True)]
     before, after = (pages_logged(pages, scores, curve) for scores in said)
@@ -103,19 +109,15 @@ def clicks_compared(
 
 def _found(serving: Ranker, candidate: Ranker, example: Example, catalogue: CatalogueAt) -> NDArray[np.int64]:
     """Rows that either model ranks first, and those of the example."""
-    near = [np.argsort(-_relevance(ranker, example.text, catalogue), kind="stable")[:NEAREST]
+    near = [np.argsort(-ranker.relevance(example.text, catalogue), kind="stable")[:NEAREST]
             for ranker in (serving, candidate)]  # fmt: skip
     return np.unique(np.concatenate([*near, example.products]))
-
-
-def _relevance(ranker: Ranker, text: str, catalogue: CatalogueAt) -> Doubles:
-    return relevance(catalogue.vectors @ ranker.encode(text), catalogue.lexical(text), ranker.head, "query")
 
 
 def _judge(
     ranker: Ranker, example: Example, found: NDArray[np.int64], catalogue: CatalogueAt
 ) -> tuple[float, float, float, float]:
-    y = _relevance(ranker, example.text, catalogue)
+    y = ranker.relevance(example.text, catalogue)
     own, gains = y[example.products], example.gains.astype(np.float64)
     clicked = example.products[example.gains > 0]
     first = mrr_at_k(y[found], np.isin(found, clicked), k=len(found))

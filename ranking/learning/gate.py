@@ -49,6 +49,7 @@ class Trial:
     counterfactual: Mapping[str, Compared] = field(default_factory=dict)
     crowding: tuple[str | None, float] = (None, 0.0)
     most_crowding: float = 1.0
+    replaces: bool = False  # it takes the serving version's place for another reason than being better
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ def orders_judged_no_worse(trial: Trial) -> str | None:
 
 def better_somewhere(trial: Trial) -> str | None:
     """Two figures that both fall, each within its noise, are no progress."""
+    if trial.replaces:
+        return None
     if trial.taught_by == "judgements":
         gained = mean_known(trial.candidate_list - trial.serving_list)
         return None if gained is None or gained > 0 else "nDCG@10 on the judgement list is not better"

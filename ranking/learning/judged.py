@@ -17,7 +17,6 @@ from ranking.learning.catalogue import CatalogueAt, Floats
 from ranking.learning.evaluate import Doubles, Ranker, ndcg_at_k
 from ranking.learning.examples import Example
 from ranking.learning.options import TrainOptions
-from ranking.relevance import relevance
 
 KEPT_SHARE = 0.3  # of the queries, as much as the gate has of click-throughs
 RELEVANT = 2.0  # a rating from which ŷ should say yes
@@ -102,7 +101,6 @@ def list_ndcg(ranker: Ranker, queries: Sequence[JudgedQuery], catalogue: Catalog
             if product_id in catalogue.rows:
                 gains[catalogue.rows[product_id]] = judged_gain(rating)
         if gains.any():
-            dense = catalogue.vectors @ ranker.encode(query.text)
-            scores = relevance(dense, catalogue.lexical(query.text), ranker.head, "query")
+            scores = ranker.relevance(query.text, catalogue)
             found.append(ndcg_at_k(scores, gains.astype(np.float64), k=DEPTH))
     return np.array(found, dtype=np.float64)

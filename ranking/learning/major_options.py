@@ -36,6 +36,11 @@ class MajorOptions:
     """Share of the click-throughs, the newest, that judge and teach nothing; as of judged queries."""
     most_clicks: int = 50_000
     """Newest click-throughs that are read: tastes older than those have been replaced by newer ones."""
+    most_judges: int = 1000
+    """Newest of the kept click-throughs that judge, and as many before them that calibrate: more take minutes, and tell
+    no more than their standard error."""
+    least_overlap: float = 0.3
+    """As for minor versions: it stops accidents only."""
     pool: int = 5000
     """Products kept in memory for mining and for the gate, besides those named; more are sampled by a seeded hash."""
     precision: Precision = "bf16"

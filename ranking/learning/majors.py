@@ -132,7 +132,7 @@ def _backward(
     sides = ((query, asked), (product, offered))
     at_once = len(asked) + len(offered) <= options.at_once
     with torch.set_grad_enabled(at_once):
-        mine = [_encode(tower, texts, options) for tower, texts in sides]
+        mine = [encoded(tower, texts, options) for tower, texts in sides]
     queries, products = (processes.gather(vectors.detach().contiguous()).requires_grad_() for vectors in mine)
     gains, weights = _labels(drawn, queries.device)
     loss = info_nce(scale * queries @ products.T, gains, weights)
@@ -166,8 +166,8 @@ def _chunks(texts: Sequence[str], size: int) -> list[list[int]]:
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def _encode(tower: Encoder, texts: Sequence[str], options: MajorOptions) -> Tensor:
-    """Vectors (B, D) in the order of the texts."""
+def encoded(tower: Encoder, texts: Sequence[str], options: MajorOptions) -> Tensor:
+    """Vectors (B, D) of texts that already carry their prefix, in their order, computed in batches of like length."""
     chunks = _chunks(texts, min(ALIKE, options.at_once))
     with computing(tower.device, options.precision):
         found = torch.cat([tower.forward([texts[row] for row in chunk]).float() for chunk in chunks])

@@ -58,18 +58,18 @@ def split(closed: Sequence[ClickThrough], *, from_position: int, every: int) -> 
     train = ends[most - 1]
     calibrate = ends[most + _share(most, CALIBRATE) - 1]
     gate = ends[needed(most) - 1]
-    whole = _whole(closed, train)
+    end = whole(closed, train)
     return Split(
         from_position=from_position,
-        trained_to=closed[whole - 1].closed_position,
+        trained_to=closed[end - 1].closed_position,
         to_position=closed[gate - 1].closed_position,
-        train=closed[: min(train, whole)],
+        train=closed[: min(train, end)],
         calibrate=closed[train:calibrate],
         gate=closed[calibrate:gate],
     )
 
 
-def _whole(closed: Sequence[ClickThrough], count: int) -> int:
+def whole(closed: Sequence[ClickThrough], count: int) -> int:
     """Move the end of the trained part so that it does not part those that closed at one position.
 
     Back by up to half; when even that is one position (the clock closed an evening at once), forward: what lies beyond

@@ -8,7 +8,7 @@ from catalog.events import ProductRetired
 from eventlog.database import query, rows, scalar
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
-from ranking.events import DescriptionEmbedded
+from ranking.events import DescriptionEmbedded, MajorVersionRetired
 
 
 def embedding_table(shop_id: int, major: int) -> str:
@@ -18,20 +18,27 @@ def embedding_table(shop_id: int, major: int) -> str:
 
 class Vectors(Projection):
     name = "vectors"
-    event_types = frozenset({DescriptionEmbedded.type, ProductRetired.type})
+    event_types = frozenset({DescriptionEmbedded.type, ProductRetired.type, MajorVersionRetired.type})
 
     @property
     def tables(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("ranking_descriptionvector", "ranking_retiredproduct", *_embedding_tables())
+        return ("ranking_descriptionvector", "ranking_retiredproduct", "ranking_retiredmajor", *embedding_tables())
 
     def apply(self, events: Sequence[RecordedEvent]) -> None:
         embedded: dict[tuple[int, int], list[RecordedEvent]] = {}
         for event in events:
             if event.type == DescriptionEmbedded.type:
                 embedded.setdefault((event.shop_id, event.data["major"]), []).append(event)
+        for event in events:
+            if event.type == MajorVersionRetired.type:
+                query(
+                    "INSERT INTO ranking_retiredmajor (shop_id, major) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                    [event.shop_id, event.data["major"]],
+                )
         for (shop_id, major), of_major in embedded.items():
             _remember(shop_id, major, of_major)
-            _make_current(shop_id, major, of_major)
+            if not _is_retired(shop_id, major):
+                _make_current(shop_id, major, of_major)
         retired = [(event.shop_id, event.data["product_id"]) for event in events if event.type == ProductRetired.type]
         if retired:
             _drop(retired)
@@ -40,10 +47,20 @@ class Vectors(Projection):
 vectors = Vectors()
 
 
-def _embedding_tables(shop_id: int | None = None) -> list[str]:
+def embedding_tables(shop_id: int | None = None, *, retired: bool = False) -> list[str]:
+    """The tables of current vectors; with `retired` those of major versions that are retired, else the others."""
     pattern = "^ranking_embedding_" + (r"\d+" if shop_id is None else str(shop_id)) + r"_\d+$"
-    sql = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname ~ %s ORDER BY 1"
-    return [name for (name,) in rows(sql, [pattern])]
+    sql = """SELECT relname FROM pg_class
+              WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname ~ %s
+                AND %s = EXISTS (SELECT 1 FROM public.ranking_retiredmajor r
+                                  WHERE relname = format('ranking_embedding_%%s_%%s', r.shop_id, r.major)) ORDER BY 1"""
+    return [name for (name,) in rows(sql, [pattern, retired])]
+
+
+def _is_retired(shop_id: int, major: int) -> bool:
+    """A rebuild asks the live table: it comes to the vectors of a major version long before it comes to its end."""
+    sql = "SELECT 1 FROM public.ranking_retiredmajor WHERE shop_id = %s AND major = %s"
+    return scalar(sql, [shop_id, major]) is not None
 
 
 def _remember(shop_id: int, major: int, events: Sequence[RecordedEvent]) -> None:
@@ -114,5 +131,5 @@ def _drop(retired: list[tuple[int, str]]) -> None:
             "INSERT INTO ranking_retiredproduct (shop_id, product_id) SELECT %s, unnest(%s::text[]) ON CONFLICT DO NOTHING",
             [shop_id, product_ids],
         )
-        for table in _embedding_tables(shop_id):
+        for table in embedding_tables(shop_id):
             query(f"DELETE FROM {table} WHERE product_id = ANY(%s::text[])", [product_ids])

@@ -54,7 +54,7 @@ def state(api: Api) -> dict[str, str]:
 def test_a_new_shop_has_no_versions_and_is_answered_by_the_pre_trained_one(shop: SmallShop, api: Api) -> None:
     answer = api.get("/v1/models").json()
 
-    assert (answer["serving"], answer["versions"], answer["privacy"]) == (None, [], None)
+    assert (answer["serving"], answer["rollout"], answer["versions"], answer["privacy"]) == (None, None, [], None)
     assert answer["learning"] == {
         "learning": "live", "refused_in_a_row": 0, "slowdown": 1, "waiting": 0, "wanted": 300, "shadow": None
     }  # fmt: skip

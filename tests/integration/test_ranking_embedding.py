@@ -13,10 +13,11 @@ from django.db import connection
 from eventlog.database import rows, scalar
 from eventlog.services import append
 from ranking import embedding
-from ranking.embedding import embed_waiting, index_vectors, waiting_count
+from ranking.embedding import embed_waiting, index_vectors
 from ranking.policies import shop_embed
 from ranking.registry import ModelVersion, model_serving
 from ranking.services import model_ensure_first
+from ranking.vector_state import waiting_count
 from tests.cast import PRODUCTS, SHOP_ID, Clock, SmallShop, drain
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

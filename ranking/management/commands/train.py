@@ -1,8 +1,9 @@
-"""`manage.py train`: train minor versions now, in this process, with a progress bar and the gate's figures."""
+"""`manage.py train`: train model versions now, in this process, with a progress bar and the gate's figures."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import sleep
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,8 +14,10 @@ from eventlog.errors import FreshetError
 from eventlog.models import DEFAULT_SHOP_ID, Shop
 from ranking.cadence import cadence_read
 from ranking.learning.ranges import needed
+from ranking.major_training import major_train
 from ranking.privacy import BudgetSpent
-from ranking.registry import ModelVersion, model_in_shadow
+from ranking.registry import ModelVersion, model_awaited, model_in_shadow, model_serving
+from ranking.retraining import retrain_without_erased, touched_read
 from ranking.selectors import shadow_answer
 from ranking.shadow import shadow_judge
 from ranking.supervised import supervised_train
@@ -29,6 +32,7 @@ from ranking.training import (
     shop_train,
     train_every,
 )
+from ranking.vector_state import rollout_read
 
 
 class Command(BaseCommand):
@@ -43,6 +47,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--pretrain", action="store_true", help="with --supervised: learn the language of the descriptions first"
         )
+        parser.add_argument("--major", action="store_true", help="both towers: every product is embedded anew")
+        parser.add_argument("--processes", type=int, default=1, help="with --major: on so many GPUs, or CPU processes")
+        parser.add_argument(
+            "--without-erased", action="store_true",
+            help="replace what learned from erased shoppers by a version that did not; with --major if both towers learned",
+        )  # fmt: skip
+        parser.add_argument("--detach", action="store_true", help="with --major: leave what follows to the workers")
 
     def handle(self, *args: Any, shop: int, now: bool, **options: Any) -> None:
         if not Shop.objects.filter(id=shop).exists():
@@ -52,6 +63,14 @@ class Command(BaseCommand):
             raise CommandError("--pretrain goes with --supervised: without judgements nothing could judge it.")
         if options["supervised"]:
             self._supervised(shop, pretrain=options["pretrain"])
+            return
+        if options["major"]:
+            self._major(
+                shop, processes=options["processes"], detach=options["detach"], without_erased=options["without_erased"]
+            )
+            return
+        if options["without_erased"]:
+            self._without_erased(shop)
             return
         trained = self._train(shop, now=now)
         while trained and options["all"]:
@@ -112,6 +131,59 @@ class Command(BaseCommand):
             self.stdout.write("Nothing trained: another trainer was faster.")
             return
         self._report(outcome)
+
+    def _without_erased(self, shop: int) -> None:
+        try:
+            touched = touched_read(shop_id=shop, now=datetime.now(UTC))
+            learned = ", ".join(each.version for each in touched.all)
+            self.stdout.write(
+                f"{learned} learned from shoppers who were erased; trained again from {touched.ancestor.version}."
+            )
+            with tqdm(total=100, unit="%", desc="training without them", bar_format=_BAR) as bar:
+                outcome = retrain_without_erased(
+                    shop_id=shop, now=datetime.now(UTC), progress=lambda share: _show(bar, share)
+                )
+        except FreshetError as error:
+            raise CommandError(error.detail) from error
+        if outcome is None:
+            self.stdout.write("Nothing trained: another trainer was faster.")
+            return
+        self._report(outcome)
+
+    def _major(self, shop: int, *, processes: int, detach: bool, without_erased: bool) -> None:
+        if model_awaited(shop_id=shop) is None:  # else an earlier call was cut off, and this one goes on
+            with tqdm(total=100, unit="%", desc="training both towers", bar_format=_BAR) as bar:
+                try:
+                    outcome = major_train(
+                        shop_id=shop, now=datetime.now(UTC), processes=processes, without_erased=without_erased,
+                        progress=lambda share: _show(bar, share),
+                    )  # fmt: skip
+                except (FreshetError, ValueError) as error:
+                    raise CommandError(str(error)) from error
+            if outcome is None:
+                self.stdout.write("Nothing trained: another trainer was faster.")
+                return
+            self._report(outcome)
+        awaited = model_awaited(shop_id=shop)
+        if awaited and not detach:
+            self._roll_out(awaited)
+
+    def _roll_out(self, awaited: ModelVersion) -> None:
+        """Wait until a major version serves, and take part in the work beside the workers."""
+        from ranking.rollout import rollout_advance, rollout_embed  # loads torch
+
+        shop, version = awaited.shop_id, awaited.version
+        with tqdm(total=100, unit="%", bar_format=_BAR) as bar:
+            while (state := rollout_read(shop_id=shop)) and state.version == version:
+                bar.set_description_str(f"{version}: {state.state}", refresh=False)
+                _show(bar, 0.9 * state.embedded + 0.1 * state.related)
+                moved = rollout_embed(shop_id=shop, now=datetime.now(UTC), seconds=1.0)
+                if not rollout_advance(shop_id=shop, now=datetime.now(UTC)) and not moved:
+                    sleep(0.5)  # the workers are at it
+        serving = model_serving(shop_id=shop)
+        if serving is None or serving.version != version:
+            raise CommandError(f"{version} was given up: {serving.version if serving else 'nothing'} was promoted.")
+        self.stdout.write(f"{version} serves.")
 
     def _report(self, outcome: Outcome) -> None:
         said = "serves" if outcome.promoted else "does not serve"
