@@ -71,6 +71,33 @@ def towers_stored() -> Iterator[tuple[str, int]]:
                 yield str(each["name"]).rpartition("/")[2].removesuffix(SUFFIX), int(each["size"])
 
 
+def towers_save(folder: Path) -> int:
+    """Copy every file that is kept into a folder, unless it is there; return how many bytes. Raises ArtefactDamaged."""
+    size = 0
+    for digest, _ in list(towers_stored()):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = folder / f"{digest}{SUFFIX}"
+        if not target.exists():
+            content = towers_load(digest)
+            file_write(target, content)
+            size += len(content)
+    return size
+
+
+def towers_restore(folder: Path) -> int:
+    """Put back what `towers_save` copied and is not kept any more; return how many files. Raises ArtefactDamaged."""
+    known, put = {digest for digest, _ in towers_stored()}, 0
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        if file.stem in known:
+            continue
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != file.stem:
+            raise ArtefactDamaged(f"{file} has other bytes than its name says.")
+        towers_store(content)
+        put += 1
+    return put
+
+
 def file_write(target: Path, content: bytes) -> None:
     """Write a file that is complete and on the disk before it has its name; what is there already stays."""
     if target.exists():

@@ -1,7 +1,8 @@
 """Backing up and restoring: pg_dump and pg_restore of the PostgreSQL that runs, from the wheel that brought its server.
 
-Everything that cannot be made again is in the database: the log, vectors and artefacts by hash, keys of shoppers, API keys.
-The queue and the cache hold nothing that is missed.
+Everything that cannot be made again is in the database: the log, vectors and artefacts by hash, keys of shoppers, API keys;
+but for the towers of major model versions, which are files: copied beside the dump. The queue and the cache hold nothing
+that is missed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
 from eventlog.errors import FreshetError
+from ranking.artefacts import towers_restore, towers_save
 
 _TLS = ("require", "verify-ca", "verify-full")
 
@@ -29,7 +31,8 @@ class BackupFailed(FreshetError):
 
 
 def backup_make(file: Path) -> int:
-    """Write the whole database to a file (PostgreSQL's custom format); return its size in bytes. Raises BackupFailed.
+    """Write the whole database to a file (PostgreSQL's custom format); return its size in bytes with that of the towers
+    that were copied into the folder `FILE.towers`. Raises BackupFailed, ArtefactDamaged.
 
     It is one snapshot: writers go on meanwhile. The file appears when it is complete, and only its owner may read it:
     it holds shoppers' keys. What a rebuild is at work on is left out; a restore would stumble over its schema.
@@ -41,13 +44,23 @@ def backup_make(file: Path) -> int:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-    return file.stat().st_size
+    # after the dump: a version is registered when its towers are there, so none in the dump can lack them
+    return file.stat().st_size + towers_save(towers_folder(file))
+
+
+def towers_folder(file: Path) -> Path:
+    """Where a backup keeps the towers of major model versions."""
+    return file.with_name(f"{file.name}.towers")
 
 
 def backup_restore(file: Path) -> None:
-    """Put a backup in the place of everything in the database, in one transaction: all of it or nothing. Raises BackupFailed."""
+    """Put a backup in the place of everything in the database, in one transaction: all of it or nothing.
+
+    Towers that are missing are put back before. Raises BackupFailed, ArtefactDamaged.
+    """
     if not file.is_file():
         raise BackupFailed(f"There is no file {file}.")
+    towers_restore(towers_folder(file))
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "restore.sql")
         _run("pg_restore", f"--file={script}", str(file))

@@ -16,6 +16,7 @@ from django.db import connection
 
 from eventlog.database import query, scalar
 from eventlog.verify import verify
+from ranking.artefacts import ArtefactDamaged, towers_load, towers_store
 from tests.cast import PRODUCTS, Clock, SmallShop
 from tests.log_cast import database_url
 from workers.backups import BackupFailed, backup_make, backup_restore
@@ -38,6 +39,23 @@ def test_what_came_after_the_backup_is_gone_and_the_log_is_whole(saved: Path) ->
     assert scalar("SELECT last FROM eventlog_sequencer") == before
     assert not [finding for finding in verify() if finding.broken]
     assert scalar("SELECT count(*) FROM catalog_product WHERE retired_at IS NULL") == len(PRODUCTS)
+
+
+def test_towers_of_major_versions_come_along_and_are_put_back(real_db: None, settings: Any, tmp_path: Path) -> None:
+    settings.ARTEFACT_URL = str(tmp_path / "artefacts")
+    digest = towers_store(b"two towers")
+    backup_make(tmp_path / "shop.dump")
+    (tmp_path / "artefacts" / f"{digest}.safetensors").unlink()
+    connection.close()
+
+    backup_restore(tmp_path / "shop.dump")
+
+    assert towers_load(digest) == b"two towers"
+    copy = tmp_path / "shop.dump.towers" / f"{digest}.safetensors"
+    (tmp_path / "artefacts" / f"{digest}.safetensors").unlink()
+    copy.write_bytes(b"one tower")
+    with pytest.raises(ArtefactDamaged, match="other bytes"):
+        backup_restore(tmp_path / "shop.dump")
 
 
 def test_a_broken_file_changes_nothing(saved: Path) -> None:
