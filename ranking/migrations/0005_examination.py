@@ -6,7 +6,7 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ranking", "0007_cadence")]
+    dependencies = [("ranking", "0004_cadence")]
 
     operations = [
         migrations.RunSQL((SQL / "examination.sql").read_text(), "DROP TABLE ranking_examination"),
