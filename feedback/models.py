@@ -34,13 +34,12 @@ class Shopper(models.Model):
         return str(self.subject_id)
 
 
-def _of_persons(table: str) -> tuple[models.Index, ...]:
-    return (
-        # erasing finds a subject's rows
-        models.Index(fields=["subject_id"], condition=models.Q(subject_id__isnull=False), name=f"{table}_subject"),
-        # which click-throughs, so which model versions, were of somebody who is erased
-        models.Index(fields=["shop_id", "position"], condition=models.Q(erased=True), name=f"{table}_erased"),
-    )
+_OF_SUBJECTS = models.Q(subject_id__isnull=False)
+
+
+def _erased(table: str) -> models.Index:
+    """Which click-throughs, so which model versions, were of somebody who is erased."""
+    return models.Index(fields=["shop_id", "position"], condition=models.Q(erased=True), name=f"{table}_erased")
 
 
 class Impression(models.Model):
@@ -62,7 +61,9 @@ class Impression(models.Model):
     class Meta:
         db_table = "feedback_impression"
         indexes = (
-            *_of_persons("feedback_impression"),
+            # erasing finds a subject's rows
+            models.Index(fields=["subject_id"], condition=_OF_SUBJECTS, name="feedback_impression_subject"),
+            _erased("feedback_impression"),
             # evidence of a context as of a position (making an old answer again)
             models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_impression_context"),
             GinIndex(fields=["items"], name="feedback_impression_items"),  # evidence of a product as of a position
@@ -92,7 +93,11 @@ class Interaction(models.Model):
     class Meta:
         db_table = "feedback_interaction"
         indexes = (
-            *_of_persons("feedback_interaction"),
+            # a subject's newest rows as of a position (a shopper's history), and all of them (erasing)
+            models.Index(
+                fields=["subject_id", "position"], condition=_OF_SUBJECTS, name="feedback_interaction_history"
+            ),
+            _erased("feedback_interaction"),
             # evidence of a context, of a product, as of a position
             models.Index(fields=["shop_id", "context_kind", "context_key"], name="feedback_interaction_context"),
             models.Index(fields=["shop_id", "product_id"], name="feedback_interaction_product"),

@@ -29,7 +29,7 @@ from ranking.events import DescriptionEmbedded
 from ranking.major_towers import encoder_named
 from ranking.projections.vectors import embedding_table, vectors
 from ranking.registry import ModelVersion
-from ranking.retrieval import vector_text
+from ranking.vector_formats import vector_text
 from ranking.vector_state import is_indexed
 
 BATCH = 512

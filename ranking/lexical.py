@@ -29,6 +29,7 @@ CATEGORY = 2.0
 BRAND = 1.0
 DESCRIPTION = 1.0
 ATTRIBUTE = 0.5
+READ = 4000  # postings that are read in full to find lexical candidates
 
 
 def document_terms(product: Mapping[str, Any]) -> tuple[dict[str, float], float]:
@@ -94,6 +95,16 @@ def lexical_score(bm25: Floats, idfs: Iterable[float]) -> Floats:
     if largest <= 0:
         return np.zeros_like(bm25)
     return np.clip(bm25 / largest, 0.0, 1.0)
+
+
+def essential_terms(documents: Sequence[int]) -> list[bool]:
+    """Which terms find candidates: the rarest, until they have READ postings together; at least one that products have."""
+    chosen, postings = set[int](), 0
+    for n in sorted(range(len(documents)), key=documents.__getitem__):
+        if not postings or postings + documents[n] <= READ:
+            chosen.add(n)
+            postings += max(documents[n], 0)
+    return [n in chosen for n in range(len(documents))]
 
 
 def _weighted_texts(product: Mapping[str, Any]) -> Iterator[tuple[float, str]]:

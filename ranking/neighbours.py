@@ -16,8 +16,8 @@ from eventlog.services import append
 from ranking.draining import drain_through
 from ranking.events import ContextRelated
 from ranking.projections.contexts import contexts, encoder_key
-from ranking.retrieval import vector_text
 from ranking.towers import Model, query_vectors
+from ranking.vector_formats import vector_text
 from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.near import UNRELATED_QUERIES, unrelated_cosine
 from ranking.weights.options import DEFAULTS, WeightOptions

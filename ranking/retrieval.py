@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from eventlog.database import query
 from ranking.filters import Filter
-from ranking.lexical import K1, B
+from ranking.lexical import K1, B, essential_terms
 from ranking.projections.contexts import encoder_key
 from ranking.projections.vectors import embedding_table
+from ranking.vector_formats import vector_text
 from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.options import DEFAULTS, WeightOptions
 
 EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the HNSW index is asked
 DENSE, LEXICAL, LEARNED, POPULAR, FRESH = 200, 200, 100, 50, 20
 WHOLE = DENSE + LEXICAL + LEARNED + POPULAR + FRESH  # so few products are all candidates: the union may hold as many
-READ = 4000  # postings that are read in full to find lexical candidates
 MEAN_LENGTH = 20.0  # of a document, while no publication has counted any
 SEARCH_CONSUMERS = ("products", "postings", "weights", "vectors", "contexts", "models")
 
@@ -108,6 +108,7 @@ def snapshot_read(
     encoder: str,
     filters: Sequence[Filter],
     now: float,
+    consumers: Sequence[str] = SEARCH_CONSUMERS,
     options: WeightOptions = DEFAULTS,
 ) -> Snapshot:
     """Read where everything stands, near contexts as the encoder of this fingerprint (that below the model) finds them.
@@ -115,7 +116,7 @@ def snapshot_read(
     found = query(
         _SNAPSHOT,
         {
-            "consumers": list(SEARCH_CONSUMERS),
+            "consumers": list(consumers),
             "shop": shop_id,
             "kind": kind,
             "key": key,
@@ -194,6 +195,7 @@ class Candidates:
     price: list[float | None]
     released_at: list[float | None]  # seconds since 1970
     near_totals: tuple[float, float]
+    taste: NDArray[np.float64] | None = None  # cosines with the shopper's vector, where there is one
 
 
 def candidates_read(
@@ -208,10 +210,15 @@ def candidates_read(
     key: str | None,
     filters: Sequence[Filter],
     now: float,
+    wants: NDArray[np.float64] | None = None,
     options: WeightOptions = DEFAULTS,
 ) -> Candidates:
-    """Retrieve the candidates and all that scoring them needs, in one statement. `near`: context ids and their weights."""
+    """Retrieve the candidates and all that scoring them needs, in one statement. `near`: context ids and their weights.
+
+    `wants` (D,) is the vector of the shopper who asks: it finds nothing, and is compared with what was found.
+    """
     dense = vector is not None and snapshot.has_vectors
+    compared = dense and wants is not None
     essential = essential_terms(snapshot.term_documents)
     sql = candidates_sql(
         table=embedding_table(shop_id, major) if dense else None,
@@ -219,6 +226,7 @@ def candidates_read(
         whole=snapshot.filtered <= WHOLE,
         exact=snapshot.filtered <= EXACT,
         probe=not all(essential),
+        compared=compared,
     )
     found = query(
         sql,
@@ -229,6 +237,7 @@ def candidates_read(
             "essential": essential,
             "mean_length": snapshot.mean_length,
             "vector": None if vector is None else vector_text(vector),
+            "wants": None if wants is None else vector_text(wants),
             "own": snapshot.context[0] if snapshot.context else None,
             "near": [id_ for id_, _ in near],
             "near_weight": [weight for _, weight in near],
@@ -241,7 +250,7 @@ def candidates_read(
             **_params(filters),
         },
     ).fetchall()
-    columns = [list(column) for column in zip(*found, strict=True)] if found else [[] for _ in range(20)]
+    columns = [list(column) for column in zip(*found, strict=True)] if found else [[] for _ in range(21)]
     numbers = [np.array(column, dtype=np.float64) for column in columns[4:16]]
     return Candidates(
         ids=columns[0],
@@ -263,21 +272,8 @@ def candidates_read(
         price=columns[16],
         released_at=columns[17],
         near_totals=(columns[18][0], columns[19][0]) if found else (0.0, 0.0),
+        taste=np.array(columns[20], dtype=np.float64) if compared else None,
     )
-
-
-def essential_terms(documents: Sequence[int]) -> list[bool]:
-    """Which terms find candidates: the rarest, until they have READ postings together; at least one that products have."""
-    chosen, postings = set[int](), 0
-    for n in sorted(range(len(documents)), key=documents.__getitem__):
-        if not postings or postings + documents[n] <= READ:
-            chosen.add(n)
-            postings += max(documents[n], 0)
-    return [n in chosen for n in range(len(documents))]
-
-
-def vector_text(vector: NDArray[np.float32]) -> str:
-    return "[" + ",".join(map(repr, vector.tolist())) + "]"
 
 
 def _left(sums: str, half_life: str, at: str = "at") -> str:
@@ -285,7 +281,9 @@ def _left(sums: str, half_life: str, at: str = "at") -> str:
     return f"power(2.0, -least(greatest(%(now)s - {sums}.{at}, 0) / %({half_life})s, {MOST_HALF_LIVES}))"
 
 
-def candidates_sql(*, table: str | None, conditions: str, whole: bool, exact: bool, probe: bool) -> str:
+def candidates_sql(
+    *, table: str | None, conditions: str, whole: bool, exact: bool, probe: bool, compared: bool = False
+) -> str:
     """Return the statement of a search. Its text depends on few things, so that a connection prepares it once each.
 
     With `probe`, only the rarest terms are read in full to find candidates, and the others are looked up for those alone:
@@ -340,6 +338,7 @@ SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_versi
        coalesce(g.breadth * {_left("g", "breadth_half_life", "breadth_at")}, 0),
        coalesce(r.weight, 1), p.price, extract(epoch FROM p.released_at)::double precision,
        (SELECT coalesce(sum(near_reward), 0) FROM evidence), (SELECT coalesce(sum(near_exposure), 0) FROM evidence)
+       {", v.taste" if compared else ""}
   FROM candidate c
   {_lookup("d", "description_version FROM ranking_document t WHERE t.id = c.id")}
   {_lookup("p", "id, product_id, price, released_at FROM catalog_product t WHERE t.id = c.id AND t.retired_at IS NULL")}
@@ -347,10 +346,11 @@ SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_versi
   LEFT JOIN ranking_productweight g ON g.shop_id = %(shop)s AND g.product_id = p.product_id
   LEFT JOIN evidence e ON e.product_id = p.product_id
   LEFT JOIN ({_OPERATOR}) r ON r.product_id = p.product_id
-  {"LEFT " + _lookup("v", f"description_version, {_DENSE} AS dense FROM {table} t WHERE t.document_id = c.id") if table else ""}"""
+  {"LEFT " + _lookup("v", f"{_OF_VECTOR}{_TASTE * compared} FROM {table} t WHERE t.document_id = c.id") if table else ""}"""
 
 
-_DENSE = "-(vector <#> %(vector)s::vector)"
+_OF_VECTOR = "description_version, -(vector <#> %(vector)s::vector) AS dense"
+_TASTE = ", -(vector <#> %(wants)s::vector) AS taste"
 _LIVE = "p.shop_id = %(shop)s AND p.retired_at IS NULL"
 _BM25 = f"sum(q.idf * o.tf * {K1 + 1} / (o.tf + {K1} * ({1 - B} + {B} * o.length / %(mean_length)s)))"
 _BM25_OF_CANDIDATE = f"""JOIN LATERAL (

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eventlog.database import rows
 from ranking.analysis import DEFAULT_LANGUAGE, query_terms
 from ranking.lexical import document_terms, idf, lexical_score, saturate
+from ranking.vector_formats import vectors_matrix
 
 Floats = NDArray[np.float32]
 _PLAIN_MEAN_LENGTH = 20.0  # before the first publication; searches say the same
@@ -133,7 +134,7 @@ def catalogue_at(
     languages = tuple(language for (language,) in rows(_LANGUAGES, [shop_id, position]))
     return CatalogueAt(
         product_ids=[product_id for product_id, _, _ in found],
-        vectors=_matrix([bytes(vector) for _, _, vector in found]),
+        vectors=vectors_matrix([bytes(vector) for _, _, vector in found]),
         contents=[content for _, content, _ in found],
         languages=languages or (DEFAULT_LANGUAGE,),
         documents=documents,
@@ -164,10 +165,3 @@ def vectors_missing(*, shop_id: int, position: int, major: int, named: Collectio
                        WHERE c.shop_id = d.shop_id AND c.product_id = d.product_id AND c.position <= %s)
               WHERE d.shop_id = %s AND d.product_id = ANY(%s::text[]) AND NOT d.retired AND v.hash IS NULL"""
     return int(rows(sql, [major, position, shop_id, list(named)])[0][0])
-
-
-def _matrix(vectors: list[bytes]) -> Floats:
-    """pgvector's binary form: two 16-bit numbers (dimensions, unused), then big-endian floats."""
-    if not vectors:
-        return np.zeros((0, 0), dtype=np.float32)
-    return np.stack([np.frombuffer(vector, dtype=">f4", offset=4) for vector in vectors]).astype(np.float32)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ranking.retrieval import READ, candidates_sql, essential_terms, published_count, vector_text
+from ranking.lexical import READ, essential_terms
+from ranking.retrieval import candidates_sql, published_count
+from ranking.vector_formats import vector_text
 
 
 def test_all_words_find_candidates_while_they_are_rare() -> None:
