@@ -1,8 +1,8 @@
 """ŷ, the probability that a product is relevant to a context, from its dense and its lexical evidence (pure).
 
-    ŷ = sigmoid(dense · cos + lexical · bm25 + intercept[kind])
+    ŷ = sigmoid(dense · cos + lexical · bm25 + intercept[kind] + personal · taste)
 
-The head is logistic regression on two features (Platt, "Probabilistic outputs for support vector machines", 1999). The
+The head is logistic regression on the first two (Platt, "Probabilistic outputs for support vector machines", 1999). The
 defaults were fitted on the project's own sample shop (`bench/fit_head.py`); `head_fit` refits one for a shop, drawn
 towards the default, so that a handful of judgements cannot turn it over.
 """
@@ -28,21 +28,25 @@ CONVERGED = 1e-9
 class Head:
     """`dense` and `lexical` are the slopes, `intercepts` one per kind of context.
 
-    `unknown` is the cosine that stands in while a product has no vector yet.
+    `unknown` is the cosine that stands in while a product has no vector yet. `personal` is the slope of a shopper's own
+    taste, 0 while nothing says that it helps.
     """
 
     dense: float
     lexical: float
     intercepts: Mapping[str, float]
     unknown: float
+    personal: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """The head as JSON."""
+        """The head as JSON; one without a personal part says nothing of it, as heads did before there was any."""
+        personal = {"personal": self.personal} if self.personal else {}
         return {
             "dense": self.dense,
             "lexical": self.lexical,
             "intercepts": dict(self.intercepts),
             "unknown": self.unknown,
+            **personal,
         }
 
     @classmethod
@@ -53,16 +57,20 @@ class Head:
             lexical=float(data["lexical"]),
             intercepts={kind: float(data["intercepts"][kind]) for kind in KINDS},
             unknown=float(data["unknown"]),
+            personal=float(data.get("personal", 0.0)),
         )
 
 
-def relevance(dense: ArrayLike, lexical: ArrayLike, head: Head, kind: str) -> Floats:
+def relevance(
+    dense: ArrayLike, lexical: ArrayLike, head: Head, kind: str, *, personal: ArrayLike | None = None
+) -> Floats:
     """ŷ in (0, 1), shape (N,), from cosines (NaN where there is no vector) and lexical evidence in [0, 1].
 
-    Raises KeyError for an unknown kind of context.
+    `personal` (N,) is what a shopper's own taste adds to the logit. Raises KeyError for an unknown kind of context.
     """
     known = _known(dense, head)
-    return sigmoid(head.dense * known + head.lexical * np.asarray(lexical, dtype=np.float64) + head.intercepts[kind])
+    logit = head.dense * known + head.lexical * np.asarray(lexical, dtype=np.float64) + head.intercepts[kind]
+    return sigmoid(logit if personal is None else logit + np.asarray(personal, dtype=np.float64))
 
 
 def sigmoid(logits: ArrayLike) -> Floats:

@@ -26,6 +26,7 @@ from ranking.cadence import DAY, Cadence, cadence_read, pace_note
 from ranking.draining import drain_to_head
 from ranking.events import ModelVersionTrained
 from ranking.learning.catalogue import vectors_missing
+from ranking.learning.courses import products_acted_on
 from ranking.learning.gate import LEAST as LEAST_JUDGES
 from ranking.learning.options import TrainOptions
 from ranking.learning.ranges import AT_ONCE, GATE, Split, clicked, needed, split
@@ -311,10 +312,12 @@ def newest_clicked(*, shop_id: int, to_position: int, most: int = PAST) -> list[
 
 
 def evidence_missing(model: ModelVersion, products: set[str], *, position: int) -> bool:
-    """Whether products wait for the embedder or judgements for their list: the same range must teach the same later."""
-    missing = vectors_missing(shop_id=model.shop_id, position=position, major=model.major, named=products)
-    behind = min(checkpoint_read(each.name) for each in (judgements, weights, facts))  # list, curve, whose clicks
-    return missing > 0 or behind < position
+    """Whether products, those of histories too, wait for the embedder, or judgements, the curve and what shoppers did for their
+    projections: the same range must teach the same later."""
+    if min(checkpoint_read(each.name) for each in (judgements, weights, facts)) < position:
+        return True
+    named = products | products_acted_on(shop_id=model.shop_id, position=position)
+    return vectors_missing(shop_id=model.shop_id, position=position, major=model.major, named=named) > 0
 
 
 def _prepare(parent: ModelVersion, candidate: Candidate, version: str, artefact: str) -> None:

@@ -1,4 +1,7 @@
-"""What a minor version is made of: the head, and the tensors that move the query tower. One safetensors file, no dates."""
+"""What a minor version is made of: the head, the tensors that move the query tower, and the shopper tower's.
+
+One safetensors file, no dates.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from ranking.relevance import Head
 
 _MANIFEST = "manifest"
 _TRAINED = "trained."  # before the names of the tensors that training ended with
+_SHOPPER = "shopper."  # before the names of the shopper tower's tensors
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Artefact:
 
     `expected` is how much more than average the version expects of a product where it was shown, by product id.
     `trained`: where the tensors are an average of versions, those that training ended with; empty where they are the same.
+    `shopper` is the shopper tower's, empty for a version without one, and `shopper_shape` what these tensors do not say.
     """
 
     head: Head
@@ -28,6 +33,8 @@ class Artefact:
     adapter: dict[str, Any] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
     trained: dict[str, torch.Tensor] = field(default_factory=dict)
+    shopper: dict[str, torch.Tensor] = field(default_factory=dict)
+    shopper_shape: dict[str, Any] = field(default_factory=dict)
 
 
 def artefact_write(artefact: Artefact) -> bytes:
@@ -35,7 +42,9 @@ def artefact_write(artefact: Artefact) -> bytes:
     manifest: dict[str, Any] = {"adapter": artefact.adapter, "head": artefact.head.to_dict()}
     if artefact.expected:
         manifest["expected"] = artefact.expected
-    every = artefact.tensors | {_TRAINED + name: tensor for name, tensor in artefact.trained.items()}
+    if artefact.shopper:
+        manifest["shopper"] = artefact.shopper_shape
+    every = artefact.tensors | _prefixed(_TRAINED, artefact.trained) | _prefixed(_SHOPPER, artefact.shopper)
     tensors = {name: every[name].contiguous() for name in sorted(every)}
     return save(tensors, metadata={_MANIFEST: orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode()})
 
@@ -47,8 +56,18 @@ def artefact_read(content: bytes) -> Artefact:
     every = load(content)
     return Artefact(
         head=Head.from_dict(manifest["head"]),
-        tensors={name: each for name, each in every.items() if not name.startswith(_TRAINED)},
+        tensors={name: each for name, each in every.items() if not name.startswith((_TRAINED, _SHOPPER))},
         adapter=manifest["adapter"],
         expected=manifest.get("expected", {}),
-        trained={name.removeprefix(_TRAINED): each for name, each in every.items() if name.startswith(_TRAINED)},
+        trained=_unprefixed(_TRAINED, every),
+        shopper=_unprefixed(_SHOPPER, every),
+        shopper_shape=manifest.get("shopper", {}),
     )
+
+
+def _prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def _unprefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

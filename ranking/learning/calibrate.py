@@ -75,7 +75,10 @@ def _scaled(head: Head, pairs: Pairs) -> Head:
     fitted = head_fit(logits, np.zeros_like(logits), pairs.labels, default=plain, weights=pairs.weights)
     scale = float(np.clip(fitted.dense, 1 / SHARPEST, SHARPEST))
     moved = {kind: scale * value for kind, value in head.intercepts.items()}
-    return _shifted(replace(head, dense=scale * head.dense, lexical=scale * head.lexical, intercepts=moved), pairs)
+    scaled = replace(
+        head, dense=scale * head.dense, lexical=scale * head.lexical, personal=scale * head.personal, intercepts=moved
+    )
+    return _shifted(scaled, pairs)
 
 
 def shown_pairs(examples: Sequence[Example], encode: Encode, catalogue: CatalogueAt) -> Pairs:

@@ -28,6 +28,7 @@ from ranking.learning.judged import judged_products, list_ndcg
 from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import Split, clicked
 from ranking.learning.robust import capped
+from ranking.learning.shopper import NO_SHOPPER, shopper_make
 from ranking.learning.shoppers import privately_taught
 from ranking.learning.train import Trained, Watch, torch_as, train, unwatched
 from ranking.registry import ModelVersion, artefact_load
@@ -135,13 +136,18 @@ def candidate_make(
         verdict = gate(trial)
         shown = [] if private else [*learned, *calibrating, *gate_examples]
         lifts = expected_lifts(shown, encode=after, head=head, catalogue=catalogue, parent=base.expected)
+    shopper = NO_SHOPPER if private else shopper_make(
+        parent=parent, base=base, part=part, catalogue=catalogue, ranker=Ranker(after, head), read=examples,
+        options=options, seed=seed,
+    )  # fmt: skip
     metrics = (
         _metrics(part, trained, taught, catalogue)
         | {"replayed": len(older)}
-        | {"gate": verdict.figures, "options": asdict(options)}
+        | {"shopper": shopper.figures, "gate": verdict.figures, "options": asdict(options)}
         | trained.privacy
     )
-    return Candidate(replace(trained.artefact, head=head, expected=lifts), verdict, metrics, seed)
+    artefact = replace(trained.artefact, head=head, expected=lifts)
+    return Candidate(shopper.put_into(artefact), verdict, metrics, seed)
 
 
 def robust(part: Split, *, shop_id: int, most: int) -> Split:

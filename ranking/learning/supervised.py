@@ -123,7 +123,10 @@ def supervised_make(
     if language:
         metrics["pretrain"] = _course(guessed)
     chosen = asdict(options) | ({"language": asdict(language)} if language else {})
-    return Candidate(replace(trained.artefact, head=head, expected=lifts), verdict, metrics | {"options": chosen}, seed)
+    artefact = replace(
+        trained.artefact, head=head, expected=lifts, shopper=base.shopper, shopper_shape=base.shopper_shape
+    )
+    return Candidate(artefact, verdict, metrics | {"options": chosen}, seed)
 
 
 def _metrics(lesson: Lesson, learned: Sequence[Example], catalogue: CatalogueAt) -> dict[str, Any]:
