@@ -36,6 +36,9 @@ class Explanation(BaseModel):
     weight: WeightFactors
     events: float
     basis: str
+    personal: float | None = Field(
+        None, description="What the taste of the shopper who asks adds to the logit of the relevance, where it counts"
+    )
 
 
 class Item(BaseModel):

@@ -12,15 +12,25 @@ from numpy.typing import NDArray
 
 from eventlog.database import snapshot
 from feedback.contexts import Context, query_context
+from feedback.projections import facts
 from feedback.ranking_token import RankingToken, token_sign
 from ranking.display import products_display
 from ranking.facets import facets_count
 from ranking.filters import Facet, Filter, Sort
+from ranking.history import History, history_read
 from ranking.lexical import idf
 from ranking.neighbours import neighbours_find
 from ranking.query_text import QueryText, query_correct, query_read
-from ranking.retrieval import Candidates, Snapshot, candidates_read, published_count, snapshot_read, term_documents
-from ranking.scoring import Scores, score
+from ranking.retrieval import (
+    SEARCH_CONSUMERS,
+    Candidates,
+    Snapshot,
+    candidates_read,
+    published_count,
+    snapshot_read,
+    term_documents,
+)
+from ranking.scoring import Scores, Taste, score
 from ranking.towers import Model, query_vectors, serving
 from ranking.weights.decay import decayed
 from ranking.weights.evidence import Evidence, ShopEvidence
@@ -60,6 +70,7 @@ class Ranked:
     evidence: Evidence
     scores: Scores
     order: NDArray[np.int64]
+    history: History | None = None  # of the shopper, where it moved the answer
 
 
 def search(request: SearchRequest) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def search(request: SearchRequest) -> dict[str, Any]:
 def rank(request: SearchRequest, context: Context | None, model: Model, vector: NDArray[np.float32]) -> Ranked:
     """Retrieve, score and order the candidates of a search, inside the caller's snapshot."""
     shop_id, key = request.shop_id, context.key if context else None
+    personal = request.subject is not None and model.is_personal
     text = query_read(shop_id=shop_id, text=request.q)
     seen = snapshot_read(
         shop_id=shop_id,
@@ -97,6 +109,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         encoder=model.frozen.fingerprint,
         filters=request.filters,
         now=request.now,
+        consumers=(*SEARCH_CONSUMERS, facts.name) if personal else SEARCH_CONSUMERS,
     )
     text, documents = text.rarest(seen.term_documents)
     seen = replace(seen, term_documents=documents)
@@ -105,6 +118,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         text, seen = corrected, replace(seen, term_documents=term_documents(shop_id, corrected.terms))
     near = near_contexts(request, seen, key, model, vector)
     idfs = [idf(published_count(documents), seen.published_documents) for documents in seen.term_documents]
+    history, wants = shopper_read(request, seen, model) if personal else (None, None)
     candidates = candidates_read(
         shop_id=shop_id,
         snapshot=seen,
@@ -116,6 +130,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         key=key,
         filters=request.filters,
         now=request.now,
+        wants=wants,
     )
     evidence = evidence_of(candidates, seen, request.now, expected=model.expected_of(candidates.product_ids))
     scores = score(
@@ -125,9 +140,22 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         head=model.head,
         kind="query",
         evidence=evidence,
+        taste=None if candidates.taste is None else Taste(candidates.taste),
     )
     order = ordered(candidates, scores, request.sort)
-    return Ranked(model, seen, text, near, candidates, evidence, scores, order)
+    return Ranked(model, seen, text, near, candidates, evidence, scores, order, history)
+
+
+def shopper_read(
+    request: SearchRequest, seen: Snapshot, model: Model
+) -> tuple[History | None, NDArray[np.float64] | None]:
+    """What the shopper who asks did, and the vector of what she wants (D,); nothing where that says nothing."""
+    assert request.subject is not None and model.shopper is not None  # noqa: PT018
+    history = history_read(
+        shop_id=request.shop_id, reference=request.subject, major=model.major, positions=seen.positions
+    )
+    wants = model.shopper.vector(history)
+    return (None, None) if wants is None else (history, wants)
 
 
 def near_contexts(
@@ -233,9 +261,18 @@ def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, pa
             "near_reward": evidence.near_reward_total,
             "near_exposure": evidence.near_exposure_total,
             **stale,
+            **taste_scalars(ranked),
         },
         subject=request.subject,
     )
+
+
+def taste_scalars(ranked: Ranked) -> dict[str, float]:
+    """What only this search knew of the shopper's taste: its centre, and whose vectors were not of the newest description."""
+    if ranked.history is None or ranked.scores.personal is None:
+        return {}
+    odd = {f"h{ago}": float(version) for ago, version in ranked.history.exceptions.items()}
+    return {"taste_centre": ranked.scores.centre, **odd}
 
 
 def ranking_block(ranked: Ranked, token: str) -> dict[str, Any]:
@@ -270,7 +307,10 @@ def item(ranked: Ranked, i: int, rank_: int, display: dict[int, dict[str, Any]],
 
 
 def explanation(scores: Scores, evidence: Evidence, i: int) -> dict[str, Any]:
-    """Why a product stands where it stands: the two kinds of relevance, the three factors of its weight, and on what basis."""
+    """Why a product stands where it stands: the two kinds of relevance, the three factors of its weight, and on what basis.
+
+    For a shopper whose taste counts, also what that added to the logit of ŷ.
+    """
     dense = float(scores.dense[i])
     return {
         "dense": None if np.isnan(dense) else dense,
@@ -282,4 +322,5 @@ def explanation(scores: Scores, evidence: Evidence, i: int) -> dict[str, Any]:
         },
         "events": round(float(evidence.context_reward[i] + evidence.context_exposure[i]), 3),
         "basis": scores.weights.basis,
+        **({} if scores.personal is None else {"personal": float(scores.personal[i])}),
     }

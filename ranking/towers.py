@@ -30,6 +30,7 @@ from ranking.relevance import Head, head_default
 
 if TYPE_CHECKING:
     from ranking.encoders import Encoder
+    from ranking.learning.shopper_tower import ShopperTower
 
 log = structlog.get_logger(__name__)
 BUSIEST = 500
@@ -41,7 +42,10 @@ UNTRAINED = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model version as a process serves it: `tower` encodes queries, `frozen` is the pre-trained encoder below it."""
+    """A model version as a process serves it: `tower` encodes queries, `frozen` is the pre-trained encoder below it.
+
+    `shopper` makes a vector of what a shopper did; None while no version has learned to.
+    """
 
     version: str
     major: int
@@ -50,6 +54,7 @@ class Model:
     frozen: Encoder
     artefact: str = ""
     expected: Mapping[str, float] = field(default_factory=dict)
+    shopper: ShopperTower | None = None
 
     def expected_of(self, product_ids: Sequence[str]) -> NDArray[np.float64]:
         """By how much more than average this version expects of products where they were shown, (N,); 1 where unknown."""
@@ -58,6 +63,11 @@ class Model:
     @property
     def is_frozen(self) -> bool:
         return self.tower is self.frozen
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the taste of the shopper who asks goes into ŷ: only where it was better on the newest click-throughs."""
+        return self.shopper is not None and self.head.personal > 0
 
     @property
     def tower_key(self) -> str:
@@ -202,10 +212,14 @@ def model_load(version: ModelVersion) -> Model:
     frozen = encoder_frozen(version.config.get("encoder_name"))
     from ranking.learning.adapters import tower_with_adapter
     from ranking.learning.artefact import artefact_read
+    from ranking.learning.shopper_tower import shopper_tower
 
     artefact = artefact_read(artefact_load(version.artefact))
     tower = tower_with_adapter(frozen, artefact) if artefact.tensors else frozen
-    return Model(version.version, version.major, artefact.head, tower, frozen, version.artefact, artefact.expected)
+    shopper = shopper_tower(artefact.shopper, artefact.shopper_shape) if artefact.shopper else None
+    return Model(
+        version.version, version.major, artefact.head, tower, frozen, version.artefact, artefact.expected, shopper
+    )
 
 
 def model_at(shop_id: int, version: str) -> Model:

@@ -7,6 +7,7 @@ over all candidates, is in the token, and so is the order: ties by product_id, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -21,11 +22,12 @@ from eventlog.database import rows
 from eventlog.errors import FreshetError
 from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
+from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
 from ranking.projections.weights import BREADTH_REWARD, RANKS
 from ranking.query_text import QueryText
 from ranking.retrieval import MEAN_LENGTH
-from ranking.scoring import Scores, score
+from ranking.scoring import Scores, Taste, score
 from ranking.serving import explanation
 from ranking.towers import Model, model_at, query_vectors
 from ranking.weights.decay import MOST_HALF_LIVES
@@ -74,14 +76,16 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     items = _items(read)
     idfs = _idfs(read)
     evidence = _evidence(read, items, model)
+    vectors = _vectors(read, items, model)
     scores = score(
-        dense=_dense(read, items, model),
+        dense=_cosines(query_vectors.get(model, read.query or "").astype(np.float64), vectors, items),
         bm25=_bm25(read, items, idfs),
         idf=QueryText(read.terms).largest(idfs),
         head=model.head,
         kind="query",
         evidence=evidence,
         normaliser=read.scalars["normaliser"],
+        taste=_taste(read, vectors, items, model),
     )
     return {
         "ranking": {
@@ -170,8 +174,8 @@ def _items(read: RankingToken) -> list[OldItem]:
     ]
 
 
-def _dense(read: RankingToken, items: Sequence[OldItem], model: Model) -> Floats:
-    """Cosines with the vectors of the versions that were compared then, (N,); NaN where there was none."""
+def _vectors(read: RankingToken, items: Sequence[OldItem], model: Model) -> dict[str, Floats]:
+    """Vectors of the versions that were compared then, by product_id, (D,) each, where there was one."""
     stored = rows(
         """SELECT v.product_id, w.vector::text FROM unnest(%s::text[], %s::integer[]) AS g (product_id, version)
              JOIN ranking_descriptionvector v
@@ -179,10 +183,28 @@ def _dense(read: RankingToken, items: Sequence[OldItem], model: Model) -> Floats
              JOIN ranking_vector w ON w.hash = v.hash""",
         [[item.product_id for item in items], [item.vector_version for item in items], read.shop_id, model.major],
     )
-    vectors = {product_id: np.array(orjson.loads(text), dtype=np.float64) for product_id, text in stored}
-    query = query_vectors.get(model, read.query or "").astype(np.float64)
-    cosines = [vectors[item.product_id] @ query if item.product_id in vectors else np.nan for item in items]
-    return np.array(cosines, dtype=np.float64)
+    return {product_id: np.array(orjson.loads(text), dtype=np.float64) for product_id, text in stored}
+
+
+def _cosines(vector: Floats, of: Mapping[str, Floats], items: Sequence[OldItem]) -> Floats:
+    """Cosines of items with a unit vector (D,), (N,); NaN where there was none of the item."""
+    return np.array([of[each.product_id] @ vector if each.product_id in of else np.nan for each in items], np.float64)
+
+
+def _taste(read: RankingToken, vectors: Mapping[str, Floats], items: Sequence[OldItem], model: Model) -> Taste | None:
+    """What the shopper's taste said of these items, from what she had done by then; None where it said nothing."""
+    centre = read.scalars.get("taste_centre")
+    if centre is None or read.subject is None or model.shopper is None:
+        return None
+    odd = {int(name[1:]): int(version) for name, version in read.scalars.items() if _EXCEPTION.fullmatch(name)}
+    history = history_read(
+        shop_id=read.shop_id, reference=read.subject, major=model.major, positions=read.positions, exceptions=odd
+    )
+    wants = model.shopper.vector(history)
+    return None if wants is None else Taste(_cosines(wants, vectors, items), centre)
+
+
+_EXCEPTION = re.compile(r"h[0-9]+")  # among a token's scalars: a step of the history, by how many interactions ago
 
 
 _DOCUMENTS = """
