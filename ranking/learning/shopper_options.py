@@ -30,8 +30,10 @@ class ShopperOptions:
     """Draws what is added to the mean towards nothing."""
     clip: float = 1.0
     """Largest norm of a step's gradient, as of the query tower."""
-    sharpness: float = 20.0
+    sharpness: float = 5.0
     """What cosines are multiplied by at the start; it is learned."""
+    sharpness_rate: float = 0.03
+    """Of its logarithm: faster than the rest, or a mean that is too sure of itself is unlearned instead of softened."""
     batch: int = 32
     """Courses a step."""
     epochs: float = 5.0

@@ -54,14 +54,19 @@ def shopper_train(
     """
     tower = _start(parent, vectors, options)
     steps = min(options.most_steps, ceil(options.epochs * len(courses) / options.batch))
-    optimiser = torch.optim.AdamW(tower.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    moved = [each for each in tower.parameters() if each is not tower.sharpness]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": moved, "lr": options.learning_rate, "weight_decay": options.weight_decay},
+            {"params": [tower.sharpness], "lr": options.sharpness_rate, "weight_decay": 0.0},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / max(1, steps))
     popularity = shares(courses, len(vectors))
     products = torch.from_numpy(vectors)  # (N, D)
     losses = []
     tower.train()
-    for step, batch in enumerate(batches_of(courses, popularity, steps, options, seed)):
-        for group in optimiser.param_groups:
-            group["lr"] = options.learning_rate * (1 - step / steps)
+    for batch in batches_of(courses, popularity, steps, options, seed):
         wants = tower(products[batch.rows], batch.kinds, batch.gaps, dropout=options.dropout)  # (B, T, D)
         asked = wants.flatten(0, 1)[batch.places]  # (W, D)
         scores = tower.sharpness.exp() * asked @ products[batch.candidates].T  # (W, C)
@@ -70,6 +75,7 @@ def shopper_train(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(tower.parameters(), options.clip)
         optimiser.step()
+        schedule.step()
         losses.append(float(loss.detach()))
     return ShopperTrained(tower.train(False), losses)
 
