@@ -36,6 +36,7 @@ class Shape:
     heads: int = 2
     length: int = LENGTH
     decay: float = 0.8  # of a step's pull on the mean, for each step that came after it
+    residual: float = 1.0  # what is added to the mean counts so much
 
 
 class Block(nn.Module):
@@ -98,7 +99,7 @@ class ShopperTower(nn.Module):
         x = functional.dropout(x + self.places.weight[: x.shape[1]], dropout, self.training)
         for block in self.blocks:
             x = block(x, dropout)
-        return functional.normalize(mean + self.leave(self.settle(x)), dim=2)
+        return functional.normalize(mean + self.shape.residual * self.leave(self.settle(x)), dim=2)
 
     def _decay(self, kinds: Tensor) -> Tensor:
         """How much each step (column) pulls on the mean after each step (row), (B, T, T)."""

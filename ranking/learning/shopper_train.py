@@ -158,5 +158,6 @@ def _start(parent: ShopperTower | None, vectors: Floats, options: ShopperOptions
         layers=options.layers,
         heads=options.heads,
         decay=options.decay,
+        residual=options.residual,
     )
     return ShopperTower(shape, centre=vectors.mean(axis=0), sharpness=options.sharpness)

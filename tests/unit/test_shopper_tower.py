@@ -23,7 +23,9 @@ D, N = 16, 40
 HEAD = Head(
     dense=10.0, lexical=2.0, intercepts=dict.fromkeys(("query", "product", "basket", "history"), -5.0), unknown=0.5
 )
-QUICK = replace(SHOPPER, width=16, batch=8, epochs=40, most_steps=60, dropout=0.0, negatives=20, learning_rate=5e-3)
+QUICK = replace(
+    SHOPPER, residual=1.0, width=16, batch=8, epochs=40, most_steps=60, dropout=0.0, negatives=20, learning_rate=5e-3
+)
 
 
 @pytest.fixture(scope="module")
