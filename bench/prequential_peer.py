@@ -46,15 +46,15 @@ class PlainCounts:
             self._popular_at = max(self._popular_at, click.clicked_at)
             self._popular[n] += _left(self._popular_at - click.clicked_at)
 
-    def rank(self, query: str, now: float) -> list[str]:
-        """All product ids, best first."""
+    def rank(self, query: str, now: float) -> dict[str, list[str]]:
+        """All product ids, best first, of the one arm there is."""
         key = words(query)
         if key not in self._text:
             self._text[key] = self._by_text(key)
         scores = self._text[key] + POPULARITY * min_max(np.log1p(self._popular))
         for n, (count, at) in self._counts[key].items() if key in self._counts else ():
             scores[n] += count * _left(now - at)
-        return [self._ids[n] for n in np.argsort(-scores, kind="stable")]
+        return {"plain": [self._ids[n] for n in np.argsort(-scores, kind="stable")]}
 
     def _by_text(self, key: str) -> Floats:
         """BM25 and the share of the query's trigrams, half of the weight each, (N,) in [0, 1]."""

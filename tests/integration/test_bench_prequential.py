@@ -16,9 +16,10 @@ import pytest
 from bench.harness import PROJECT
 from bench.prequential_log import Click, arrivals, clicks_read, moment, until, visible_at, words
 from bench.prequential_peer import PlainCounts
-from bench.prequential_walk import Shop, Stretch, walk
+from bench.prequential_walk import Shop, Stretch, best_fixed_order, walk
 from eventlog.database import rows
-from tests.cast import SmallShop
+from ranking.policies import shop_embed
+from tests.cast import SHOP_ID, TEN_O_CLOCK, SmallShop
 
 PRODUCTS = """sku,name,start_date
 1,Halo: Reach,2010-09-14
@@ -107,16 +108,16 @@ class Recorder:
     def apply(self, clicks: Sequence[Click]) -> None:
         self.said += [("click", each.row["user"]) for each in clicks]
 
-    def rank(self, query: str, now: float) -> list[str]:
+    def rank(self, query: str, now: float) -> dict[str, list[str]]:
         self.said.append(("ask", query))
-        return ["1", "3"]
+        return {"weights": ["1", "3"]}
 
 
 def walked(log: Path, sync: Any) -> tuple[Recorder, dict[str, Any]]:
     clicks, _ = clicks_read(log / "clicks.csv")
     recorder = Recorder()
     stretch = Stretch(clicks, start=START, end=math.inf, sync=sync)
-    return recorder, walk(stretch, recorder.apply, recorder.rank, label="test").figures()
+    return recorder, walk(stretch, recorder.apply, recorder.rank, label="test")["weights"].figures()
 
 
 def test_a_query_is_asked_before_its_own_click_and_after_those_that_came_before(log: Path) -> None:
@@ -148,36 +149,57 @@ def games(empty_shop: SmallShop) -> Shop:
     return Shop()
 
 
+@pytest.fixture
+def learning(games: Shop, settings: Any) -> Shop:
+    settings.FRESHET_TRAIN_EVERY = 100
+    shop_embed(shop_id=SHOP_ID, now=TEN_O_CLOCK)
+    return Shop(learn=True)
+
+
 def many(query: str, product_id: str, at: str, count: int) -> list[Click]:
     return [click(query, at, product_id, at, user=f"{product_id}-{n}") for n in range(count)]
 
 
 def test_a_click_counts_for_the_next_query_at_once(games: Shop) -> None:
     now = moment("2011-09-10 10:00:00")
-    before = games.rank("football", now)
+    before = games.rank("football", now)["weights"]
 
     games.apply(many("football", before[-1], "2011-09-10 09:59:59", 20))
 
-    assert games.rank("football", now)[0] == before[-1]
+    assert games.rank("football", now)["weights"][0] == before[-1]
 
 
 def test_clicks_of_2011_weigh_what_their_age_deserves_in_2011(games: Shop) -> None:
     games.apply(many("halo", "odst", "2011-08-20 10:00", 20))
     games.apply(many("halo", "reach", "2011-09-20 10:00", 10))
 
-    assert games.rank("halo", moment("2011-09-20 10:01"))[0] == "reach"
+    assert games.rank("halo", moment("2011-09-20 10:01"))["weights"][0] == "reach"
     [(reward, at)] = rows("SELECT reward, at FROM ranking_context")
     assert at == moment("2011-09-20 10:00")  # not the day of the import
     assert reward == pytest.approx(20 * 0.5**3.1 + 10)  # half-life 10 days
+
+
+def test_theta_learns_as_the_clicks_come_in_and_is_read_beside_the_weights(learning: Shop) -> None:
+    for hour in range(10, 16):
+        learning.apply(many("halo", "odst", f"2011-09-10 {hour}:00", 30))
+
+    assert learning.versions
+    assert set(learning.rank("halo", moment("2011-09-10 17:00"))) == {"weights", "theta", "both"}
+
+
+def test_the_best_fixed_order_knows_the_answers_and_still_misses_what_changes() -> None:
+    asked = [*many("halo", "odst", "2011-09-10", 3), *many("halo", "reach", "2011-09-11", 1)]
+
+    assert best_fixed_order(asked) == pytest.approx((3 * 1 + 1 * 0.5) / 4)
 
 
 def test_plain_counts_rank_by_clicks_then_by_words() -> None:
     peer = PlainCounts({"1": "Halo: Reach", "2": "Halo 3: ODST", "3": "Madden NFL 12"})
     now = moment("2011-09-10")
 
-    assert peer.rank("madden", now)[0] == "3"
+    assert peer.rank("madden", now)["plain"][0] == "3"
     peer.apply([click("madden", "2011-09-09", "2", "2011-09-09"), click("madden", "2011-09-09", "99", "2011-09-09")])
-    assert peer.rank("Madden", now)[0] == "2"
+    assert peer.rank("Madden", now)["plain"][0] == "2"
 
 
 def test_the_command_walks_all_syncs_and_prints_one_json_line(log: Path) -> None:
