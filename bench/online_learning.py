@@ -64,6 +64,12 @@ def _arguments() -> argparse.Namespace:
     map_option(made)
     made.add_argument("--interactions", type=int, default=20_000, metavar="N", help="clicks to simulate (20000)")
     made.add_argument("--seed", type=int, default=1)
+    made.add_argument(
+        "--night", type=int, default=NIGHT, metavar="N", help="clicks between fine-tunings of the peer (5000)"
+    )
+    made.add_argument(
+        "--adapter", default="projection", help="what moves in a minor version: a kind of TrainOptions.adapter"
+    )
     made.add_argument("--flip", action="store_true", help="turn tastes over in the middle")
     made.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the curves into a file")
     return made.parse_args()
@@ -73,6 +79,7 @@ def measure(ratings: Ratings, arguments: argparse.Namespace) -> dict[str, Any]:
     """Let shoppers click, and read all arms as they do."""
     from bench.online_shop import Shop
     from bench.online_shoppers import flipped, is_seen
+    from ranking.learning.options import options_of_kind
 
     halves = {
         "seen": [query for query in ratings if is_seen(query)],
@@ -80,7 +87,7 @@ def measure(ratings: Ratings, arguments: argparse.Namespace) -> dict[str, Any]:
     }
     if not all(halves.values()):
         sys.exit("The judged queries do not part into two halves: there are too few of them.")
-    shop = Shop(halves["seen"], seed=arguments.seed)
+    shop = Shop(halves["seen"], seed=arguments.seed, options=options_of_kind(arguments.adapter))
     tastes = ratings
     curve, lists = [], _read(shop, halves)
     curve.append(_point(0, lists, tastes, halves))
@@ -88,7 +95,7 @@ def measure(ratings: Ratings, arguments: argparse.Namespace) -> dict[str, Any]:
     with tqdm(total=arguments.interactions, desc="shoppers", unit="click", file=sys.stderr) as bar:
         for reached in range(LOOK, arguments.interactions + 1, LOOK):
             shop.go_on(tastes, until=reached, progress=bar.update)
-            if reached % NIGHT == 0:
+            if reached % arguments.night == 0:
                 shop.nightly_train()
             lists = _read(shop, halves)
             curve.append(_point(reached, lists, tastes, halves))
@@ -105,6 +112,7 @@ def measure(ratings: Ratings, arguments: argparse.Namespace) -> dict[str, Any]:
         "visits": shop.visits,
         "versions": shop.versions,
         "seed": arguments.seed,
+        "adapter": arguments.adapter,
     }
 
 

@@ -16,6 +16,7 @@ from eventlog.database import snapshot
 from feedback.contexts import query_context
 from feedback.services import events_record
 from ranking.learning.catalogue import catalogue_at
+from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.neighbours import contexts_relate
 from ranking.serving import Ranked, SearchRequest, rank, search
 from ranking.towers import Model, query_vectors, serving
@@ -30,7 +31,8 @@ DAYS = 4.0  # the simulation starts so long ago: an event counts from its own ti
 class Shop:
     """One shop, one log; the peer sees the same clicks."""
 
-    def __init__(self, queries: list[str], *, seed: int) -> None:
+    def __init__(self, queries: list[str], *, seed: int, options: TrainOptions = DEFAULTS) -> None:
+        self._options = options
         self.visits, self.clicks = 0, 0
         self.versions: list[dict[str, Any]] = []
         self._rng = random.Random(seed)
@@ -55,7 +57,7 @@ class Shop:
                 events += self._visit(next(self._asked), ratings)
             self._record(events)
             progress(min(self.clicks, until) - min(before, until))
-            if trained := shop_train(shop_id=SHOP, now=self._now()):
+            if trained := shop_train(shop_id=SHOP, now=self._now(), options=self._options):
                 self.versions.append({
                     "version": trained.version, "promoted": trained.promoted, "reason": trained.reason,
                     "interactions": self.clicks,

@@ -110,6 +110,19 @@ def click_throughs_of_erased(*, shop_id: int) -> dict[int, int]:
     return found
 
 
+_NEWEST = f"""
+SELECT * FROM (
+  SELECT {_COLUMNS} FROM feedback_clickthrough
+   WHERE shop_id = %s AND closed_position <= %s AND outcomes <> '{{}}'
+   ORDER BY closed_position DESC, impression_position DESC LIMIT %s) newest
+ ORDER BY closed_position, impression_position"""
+
+
+def newest_click_throughs(*, shop_id: int, to_position: int, count: int) -> list[ClickThrough]:
+    """Return the last `count` click-throughs with an outcome that had closed at a position, in closing order."""
+    return [_click_through(row) for row in rows(_NEWEST, [shop_id, to_position, count])]
+
+
 # by a hash of their position, so that every one is as likely and the same seed finds the same ones
 _OLDER = f"""
 SELECT * FROM (

@@ -33,6 +33,10 @@ POOLED_TYPES = {"bert", "roberta", "xlm-roberta", "camembert"}
 class Encoder:
     """One transformer on one device. `model` and `tokenize` are there for the trainer; serving needs only encode_*."""
 
+    projection: Callable[[torch.Tensor], torch.Tensor] | None = (
+        None  # behind the tower of a model version, if it has one
+    )
+
     def __init__(self, *, pretrained: Pretrained, precision: Precision, device: torch.device) -> None:
         self.pretrained = pretrained
         self.name = pretrained.name
@@ -75,9 +79,22 @@ class Encoder:
 
     def forward(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors (B, D) of texts that already carry their prefix, with gradients where they are enabled."""
+        return self.projected_all(self.pool_texts(texts))
+
+    def pool_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """As `forward`, before the projection."""
         batch = self.tokenize(texts)
         hidden = self.model(**batch).last_hidden_state  # (B, T, H)
         return self.pool(hidden, batch["attention_mask"])
+
+    def projected_all(self, vectors: torch.Tensor) -> torch.Tensor:
+        """What the projection makes of vectors (B, D), if there is one."""
+        return vectors if self.projection is None else self.projection(vectors)
+
+    def projected(self, vector: Vector) -> Vector:
+        """The same of one vector (D,) that was kept."""
+        with torch.inference_mode():
+            return _to_numpy(self.projected_all(torch.from_numpy(vector).to(self.device).unsqueeze(0))[0])
 
     def encode_query(self, text: str) -> Vector:
         """The unit vector of one query as the shopper typed it, (D,) float32.

@@ -19,7 +19,7 @@ from eventlog.errors import FreshetError
 from eventlog.events import NewEvent
 from eventlog.services import append
 from ranking.events import PrivacySet
-from ranking.learning.options import DEFAULTS, TrainOptions
+from ranking.learning.options import DEFAULTS, PRIVATE_KINDS, TrainOptions, options_of_kind
 from ranking.registry import ModelVersion, model_versions
 
 if TYPE_CHECKING:
@@ -107,10 +107,16 @@ def options_allowed(options: TrainOptions, *, shop_id: int) -> TrainOptions:
     privacy = privacy_of(shop_id)
     if privacy.epsilon is None:
         return options
-    private = replace(options, epsilon=privacy.epsilon, delta=privacy.delta)
+    private = _private(options, privacy)
     if refusal := _refusal(privacy, _noises(model_versions(shop_id=shop_id)), private):
         raise BudgetSpent(refusal)
     return private
+
+
+def _private(options: TrainOptions, privacy: Privacy) -> TrainOptions:
+    """The options with ε and δ; a kind of adapter that cannot learn under noise makes way for one that can."""
+    learned = options if options.adapter in PRIVATE_KINDS else options_of_kind("lora")
+    return replace(learned, epsilon=privacy.epsilon, delta=privacy.delta)
 
 
 def ledger_read(*, shop_id: int, options: TrainOptions = DEFAULTS) -> Ledger:
@@ -124,7 +130,7 @@ def ledger_read(*, shop_id: int, options: TrainOptions = DEFAULTS) -> Ledger:
     bare = [
         each.version for each in versions if each.to_position > each.from_position and not each.metrics.get("noise")
     ]
-    private = replace(options, epsilon=privacy.epsilon, delta=privacy.delta)
+    private = _private(options, privacy)
     return Ledger(privacy, spent, bare, None if privacy.epsilon is None else _refusal(privacy, noises, private))
 
 

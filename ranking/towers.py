@@ -71,8 +71,13 @@ class Model:
 
     @property
     def tower_key(self) -> str:
-        """What a query's vector depends on besides its text: the encoder, and the artefact that moved it."""
-        return self.frozen.fingerprint if self.is_frozen else f"{self.frozen.fingerprint}/{self.artefact}"
+        """What a kept vector depends on besides its text: the encoder, and the artefact that moved what is inside it."""
+        return self.frozen.fingerprint if self.below is self.frozen else f"{self.frozen.fingerprint}/{self.artefact}"
+
+    @property
+    def below(self) -> Encoder:
+        """The encoder whose vectors are kept: a projection is applied to those of the frozen one when they are asked for."""
+        return self.tower if self.tower.projection is None else self.frozen
 
 
 class ModelQueryVectors:
@@ -83,9 +88,10 @@ class ModelQueryVectors:
 
     def get(self, model: Model, text: str, *, frozen: bool = False) -> Floats:
         """Look up or encode a query, (D,) float32, by the model's tower or by the encoder below it."""
-        encoder = model.frozen if frozen else model.tower
+        encoder = model.frozen if frozen else model.below
         key = model.frozen.fingerprint if frozen else model.tower_key
-        return self.kept.get(key, encoder.query_text(text), lambda: encoder.encode_query(text))
+        vector = self.kept.get(key, encoder.query_text(text), lambda: encoder.encode_query(text))
+        return vector if frozen or encoder is model.tower else model.tower.projected(vector)
 
     def warm(self, model: Model, texts: Sequence[str], *, seconds: float | None = None) -> int:
         """Gather the vectors of these queries and encode what is missing for at most so long; return how many are there."""

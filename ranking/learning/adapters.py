@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ranking.encoders import Encoder
 from ranking.learning.artefact import Artefact
 from ranking.learning.bottleneck import bottlenecks_attach
+from ranking.learning.projection import projection_put
 from ranking.learning.shell import model_shell
 
 
@@ -62,4 +63,5 @@ APPLIED: Mapping[str, Callable[[Encoder, Artefact], Encoder]] = {
     "adalora": deltas_added,
     "bottleneck": bottlenecks_put,
     "full": weights_replaced,
+    "projection": projection_put,
 }

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from zlib import crc32
 
-import numpy as np
-
 from feedback.joining import ClickThrough
 from feedback.selectors import older_click_throughs, subjects_at
 from ranking.curves import curve_at
@@ -20,17 +18,21 @@ from ranking.learning.calibrate import head_calibrated
 from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.enrich import enriched
 from ranking.learning.ensemble import as_trained, averaged
-from ranking.learning.evaluate import Ranker, clicks_compared, crowding_in, judge, overlaps, remember, worth
+from ranking.learning.evaluate import Ranker, remember, worth
 from ranking.learning.examples import Example, clicked_rows, examples_read
 from ranking.learning.expected import expected_lifts
-from ranking.learning.gate import Trial, Verdict, gate
-from ranking.learning.judged import judged_products, list_ndcg
-from ranking.learning.options import DEFAULTS, TrainOptions
+from ranking.learning.gate import Verdict, gate
+from ranking.learning.judged import judged_products
+from ranking.learning.options import DEFAULTS, PRIVATE_KINDS, TrainOptions
+from ranking.learning.pooled import pooled
+from ranking.learning.projection import frozen_in_training
 from ranking.learning.ranges import Split, clicked
 from ranking.learning.robust import capped
 from ranking.learning.shopper import NO_SHOPPER, shopper_make
 from ranking.learning.shoppers import privately_taught
 from ranking.learning.train import Trained, Watch, torch_as, train, unwatched
+from ranking.learning.trials import trial_of
+from ranking.learning.unasked import teaching, unasked_compared, unasked_read
 from ranking.registry import ModelVersion, artefact_load
 
 
@@ -64,18 +66,24 @@ def candidate_make(
     Then only adapter and slopes learn from shoppers, and the gate judges.
     """
     private = options.epsilon is not None
-    seed = crc32(f"{parent.shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
+    shop_id = parent.shop_id
+    seed = crc32(f"{shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
     base = base or artefact_read(artefact_load(parent.artefact))
+    start = start_of(base, private=private)
+    frozen = frozen_in_training(frozen, base, options)
     before = remember(tower_of(frozen, base).encode_query)
-    part = robust(part, shop_id=parent.shop_id, most=options.most_of_shopper)
-    judged = judgements_at(shop_id=parent.shop_id, position=part.to_position)
-    older = [] if private else older_read(part, shop_id=parent.shop_id, share=options.replay, seed=seed)
+    part = robust(part, shop_id=shop_id, most=options.most_of_shopper)
+    closed = len(part.train)
+    part = replace(part, train=teaching(part.train, shop_id=shop_id))
+    older = [] if private else older_read(part, shop_id=shop_id, share=options.replay, seed=seed)
+    unasked = unasked_read(shop_id=shop_id, to_position=part.to_position)
+    judged = judgements_at(shop_id=shop_id, position=part.to_position)
     catalogue = catalogue_at(
-        shop_id=parent.shop_id, position=part.to_position, major=parent.major,
-        named=part.products(older) | judged_products(judged), pool=options.pool, seed=seed,
+        shop_id=shop_id, position=part.to_position, major=parent.major,
+        named=part.products([*older, *unasked]) | judged_products(judged), pool=options.pool, seed=seed,
     )  # fmt: skip
     clicked_for = clicked_rows([*older, *part.train], catalogue)
-    curve = curve_at(shop_id=parent.shop_id, position=part.to_position)
+    curve = curve_at(shop_id=shop_id, position=part.to_position)
 
     def examples(closed: Sequence[ClickThrough]) -> list[Example]:
         return examples_read(
@@ -85,15 +93,15 @@ def candidate_make(
     with torch_as(threads=options.threads, seed=seed):
         if private:
             own = privately_taught(
-                part.train, shop_id=parent.shop_id, frozen=frozen, parent=base, catalogue=catalogue, options=options,
+                part.train, shop_id=shop_id, frozen=frozen, parent=start, catalogue=catalogue, options=options,
                 seed=seed, before=before, progress=progress,
             )  # fmt: skip
-            trained, taught, learned, calibrating = own.trained, own.examples, list[Example](), own.titles
+            trained, taught, seen, calibrating = own.trained, own.examples, list[Example](), own.titles
         else:
-            learned, calibrating = examples(part.train), examples(part.calibrate)
+            seen, calibrating = [*examples(older), *examples(part.train)], examples(part.calibrate)
             taught = enriched(
-                [*examples(older), *learned], catalogue=catalogue, encode=before, options=options,
-                clicked_for=clicked_for, curve=curve,
+                pooled(seen, looks=options.pooled_looks, curve=curve) if options.pooled else seen,
+                catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for, curve=curve,
             )  # fmt: skip
 
             def worth_of(reached: Artefact) -> float:
@@ -101,7 +109,7 @@ def candidate_make(
                 return worth(ranker, serving=Ranker(before, base.head), examples=calibrating, catalogue=catalogue)
 
             trained = train(
-                frozen=frozen, parent=as_trained(base), catalogue=catalogue, examples=taught, clicked_for=clicked_for,
+                frozen=frozen, parent=start, catalogue=catalogue, examples=taught, clicked_for=clicked_for,
                 options=options, seed=seed, before=before, judge=worth_of, progress=progress, watch=watch,
             )  # fmt: skip
             trained = replace(
@@ -112,42 +120,39 @@ def candidate_make(
             trained.artefact.head, parent=base.head, before=before, after=after, examples=calibrating,
             catalogue=catalogue, seed=seed,
         )  # fmt: skip
-        gate_examples = examples(part.gate)
-        sides = {
-            "serving": ranker_of(frozen, rival) if rival else Ranker(before, base.head),
-            "candidate": Ranker(after, head),
-        }
-        newest = judge(**sides, examples=gate_examples, catalogue=catalogue)
-        past = judge(**sides, examples=examples(part.past), catalogue=catalogue)
-        serving_list, candidate_list = (list_ndcg(side, judged, catalogue) for side in sides.values())
-        moved = overlaps(**sides, examples=gate_examples, catalogue=catalogue)
-        drifted = np.zeros(0) if yesterday is None else moved
-        if yesterday is not None and yesterday.artefact != parent.artefact:
-            then = ranker_of(frozen, yesterday)
-            drifted = overlaps(serving=then, candidate=sides["candidate"], examples=gate_examples, catalogue=catalogue)
-        clicks = clicks_compared(**sides, examples=gate_examples, catalogue=catalogue, curve=curve, seed=seed)
-        trial = Trial(
-            *newest, *past, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap,
-            day_overlaps=drifted, least_day_overlap=options.least_day_overlap,
-            counterfactual=clicks, crowding=crowding_in(**sides, examples=gate_examples, catalogue=catalogue),
-            most_crowding=options.most_crowding,
-            replaces=rival is not None,
+        newest, past = examples(part.gate), examples(part.past)
+        shown = [] if private else [*seen, *calibrating, *newest]
+        lifts = expected_lifts(shown, encode=after, head=head, catalogue=catalogue, parent=base.expected)
+        serving = artefact_read(artefact_load(rival.artefact)) if rival else base
+        rated, made = ranker_with(frozen, serving) if rival else Ranker(before, base.head), Ranker(after, head)
+        shopper = NO_SHOPPER if private else shopper_make(
+            parent=parent, base=base, part=part, catalogue=catalogue, ranker=made, read=examples,
+            options=options, seed=seed,
+        )  # fmt: skip
+        never = unasked_compared(
+            serving=rated, candidate=made, closed=unasked, shop_id=shop_id, catalogue=catalogue, lifts=(serving.expected, lifts)
+        )  # fmt: skip
+        trial = trial_of(
+            serving=rated, candidate=made, newest=newest, past=past, judged=judged, catalogue=catalogue, curve=curve,
+            options=options, seed=seed, unasked=never, replaces=rival is not None,
+            personal=shopper.personal > 0, day_before=ranker_of(frozen, yesterday) if yesterday else None,
         )  # fmt: skip
         verdict = gate(trial)
-        shown = [] if private else [*learned, *calibrating, *gate_examples]
-        lifts = expected_lifts(shown, encode=after, head=head, catalogue=catalogue, parent=base.expected)
-    shopper = NO_SHOPPER if private else shopper_make(
-        parent=parent, base=base, part=part, catalogue=catalogue, ranker=Ranker(after, head), read=examples,
-        options=options, seed=seed,
-    )  # fmt: skip
     metrics = (
         _metrics(part, trained, taught, catalogue)
-        | {"replayed": len(older)}
+        | {"click_throughs": closed, "kept": closed - len(part.train), "replayed": len(older)}
         | {"shopper": shopper.figures, "gate": verdict.figures, "options": asdict(options)}
         | trained.privacy
     )
     artefact = replace(trained.artefact, head=head, expected=lifts)
     return Candidate(shopper.put_into(artefact), verdict, metrics, seed)
+
+
+def start_of(base: Artefact, *, private: bool) -> Artefact:
+    """What training starts from: the parent's adapter as training left it, or none where its kind cannot learn under noise."""
+    if private and base.tensors and base.adapter["kind"] not in PRIVATE_KINDS:
+        return replace(base, tensors={}, adapter={}, trained={})
+    return as_trained(base)
 
 
 def robust(part: Split, *, shop_id: int, most: int) -> Split:
@@ -169,7 +174,8 @@ def older_read(part: Split, *, shop_id: int, share: float, seed: int) -> list[Cl
     """A seeded sample of the click-throughs before a range and before those by which forgetting shows."""
     before = part.past[0].closed_position if part.past else part.from_position + 1
     count = round(share * sum(clicked(each) for each in part.train))
-    return older_click_throughs(shop_id=shop_id, before_position=before, count=count, seed=seed)
+    found = older_click_throughs(shop_id=shop_id, before_position=before, count=count, seed=seed)
+    return teaching(found, shop_id=shop_id)
 
 
 def tower_of(frozen: Encoder, artefact: Artefact) -> Encoder:
@@ -179,14 +185,17 @@ def tower_of(frozen: Encoder, artefact: Artefact) -> Encoder:
 
 def ranker_of(frozen: Encoder, version: ModelVersion) -> Ranker:
     """A version as a judge sees it."""
-    artefact = artefact_read(artefact_load(version.artefact))
+    return ranker_with(frozen, artefact_read(artefact_load(version.artefact)))
+
+
+def ranker_with(frozen: Encoder, artefact: Artefact) -> Ranker:
+    """The same of an artefact."""
     return Ranker(remember(tower_of(frozen, artefact).encode_query), artefact.head)
 
 
 def _metrics(part: Split, trained: Trained, learned: Sequence[Example], catalogue: CatalogueAt) -> dict[str, Any]:
     tenth = max(1, len(trained.losses) // 10)
     return {
-        "click_throughs": len(part.train),
         "examples": sum(example.teaches for example in learned),
         "implied": sum(not example.shown for example in learned),
         "products": len(catalogue.product_ids),

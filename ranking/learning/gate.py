@@ -30,9 +30,10 @@ class Trial:
     The lists are nDCG@10 of each query that the shop judged, (Q,), empty where it judged none. What taught the candidate
     decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it.
     `overlaps` are of the first ten products of both, (Q,); `day_overlaps` of the candidate's and those of what served a
-    day before. `counterfactual`: the clicks a page would have had, by
-    estimator; empty where no page was shown. `crowding`: the product that comes from far to most first pages, and to what
-    share of those of the queries that judge.
+    day before. `counterfactual`: the clicks a page would have had, by estimator; empty where no page was shown. `crowding`:
+    the product that comes from far to most first pages, and to what share of those of the queries that judge. `unasked` is
+    the MRR of what searches would answer to queries that never teach, as if nobody had asked them before, of both models,
+    (N,) each.
     """
 
     serving: Judged
@@ -49,7 +50,9 @@ class Trial:
     counterfactual: Mapping[str, Compared] = field(default_factory=dict)
     crowding: tuple[str | None, float] = (None, 0.0)
     most_crowding: float = 1.0
+    personal: bool = False  # newer click-throughs say beyond chance that its shopper tower helps those it knows
     replaces: bool = False  # it takes the serving version's place for another reason than being better
+    unasked: tuple[Doubles, Doubles] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ def gate(trial: Trial) -> Verdict:
         "candidate_list": mean_known(trial.candidate_list),
         "overlap": mean_known(trial.overlaps),
         "day_overlap": mean_known(trial.day_overlaps),
+        "unasked_click_throughs": len(trial.unasked[0]),
+        "serving_unasked": mean_known(trial.unasked[0]),
+        "candidate_unasked": mean_known(trial.unasked[1]),
     }
     product, share = trial.crowding
     figures["crowding"] = {"product": product, "share": round(share, 4)}
@@ -115,7 +121,7 @@ def orders_judged_no_worse(trial: Trial) -> str | None:
 
 def better_somewhere(trial: Trial) -> str | None:
     """Two figures that both fall, each within its noise, are no progress."""
-    if trial.replaces:
+    if trial.replaces or trial.personal:
         return None
     if trial.taught_by == "judgements":
         gained = mean_known(trial.candidate_list - trial.serving_list)
@@ -185,6 +191,18 @@ def lets_nobody_crowd_in(trial: Trial) -> str | None:
     return f"{product} comes from far to {share:.0%} of the first pages, {trial.most_crowding:.0%} is the most"
 
 
+def serves_unasked_no_worse(trial: Trial) -> str | None:
+    """What searches answer to queries nobody asked must not fall at all: the same queries judge every version, so that what
+    each may lose within its noise would add up."""
+    change = trial.unasked[1] - trial.unasked[0]
+    change = change[~np.isnan(change)]
+    bound = -_noise(change) if trial.replaces else 0.0
+    if len(change) < LEAST or change.mean() >= bound:
+        return None
+    before, after = (float(np.nanmean(each)) for each in trial.unasked)
+    return f"MRR of searches nobody asked before falls from {before:.4f} to {after:.4f}"
+
+
 CRITERIA: Sequence[Criterion] = (
     judged_by_enough,
     orders_shown_no_worse,
@@ -197,6 +215,7 @@ CRITERIA: Sequence[Criterion] = (
     drifts_little,
     would_be_clicked_no_less,
     lets_nobody_crowd_in,
+    serves_unasked_no_worse,
 )
 
 

@@ -78,7 +78,7 @@ def _encode(
     """Vectors (B, D) of texts, and their word embeddings (B, T, H) as they were moved."""
     with _words(tower.model, move, follow=follow) as seen, computing(tower.device, precision):
         vectors = tower.forward([tower.query_text(text) for text in texts])
-    return vectors.float(), seen[0]
+    return vectors.float(), seen[0] if seen else vectors  # a tower that remembers vectors reads no words
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from ranking.learning.artefact import Artefact
 from ranking.learning.bottleneck import bottlenecks_attach, bottlenecks_of
 from ranking.learning.lora import adalora, lora
 from ranking.learning.options import TrainOptions
+from ranking.learning.projection import projection
 from ranking.learning.shell import model_shell
 from ranking.learning.trainable import Read, Trainable, kept, learning
 
@@ -56,7 +57,9 @@ def full(frozen: Encoder, parent: Artefact, options: TrainOptions, steps: int) -
     return Trainable(tower, learning(tower.model), read, decays=False)
 
 
-KINDS: Mapping[str, Attach] = {"lora": lora, "adalora": adalora, "bottleneck": bottleneck, "full": full}
+KINDS: Mapping[str, Attach] = {
+    "projection": projection, "lora": lora, "adalora": adalora, "bottleneck": bottleneck, "full": full,
+}  # fmt: skip
 
 
 def _only(tower: Encoder, names: set[str]) -> None:

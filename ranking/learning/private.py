@@ -31,11 +31,10 @@ from ranking.learning.examples import Example
 from ranking.learning.kinds import adapter_attach
 from ranking.learning.losses import LOSSES, distillation
 from ranking.learning.noise import Draw, clipped_sum, normal, secret
-from ranking.learning.options import TrainOptions
+from ranking.learning.options import PRIVATE_KINDS, TrainOptions
 from ranking.learning.train import Trained, rate, torch_as
 from ranking.learning.trainable import learning
 
-PRIVATE_KINDS = ("lora", "bottleneck")
 _FAR = -1e30  # a logit of products that are not in a list; finite, since 0 · inf is no number
 
 

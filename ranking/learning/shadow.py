@@ -11,12 +11,12 @@ from ranking.encoders import Encoder
 from ranking.judgements import judgements_at
 from ranking.learning.candidate import ranker_of, told_by_many
 from ranking.learning.catalogue import catalogue_at
-from ranking.learning.evaluate import clicks_compared, crowding_in, judge, overlaps
 from ranking.learning.examples import clicked_rows, examples_read
-from ranking.learning.gate import Trial, Verdict, gate
-from ranking.learning.judged import judged_products, list_ndcg
+from ranking.learning.gate import Verdict, gate
+from ranking.learning.judged import judged_products
 from ranking.learning.options import options_of
 from ranking.learning.train import torch_as
+from ranking.learning.trials import trial_of
 from ranking.registry import ModelVersion
 
 
@@ -34,18 +34,14 @@ def shadow_verdict(
         named={product for each in closed for product in each.items} | judged_products(judged),
     )  # fmt: skip
     with torch_as(threads=options.threads, seed=seed):
-        sides = {"serving": ranker_of(frozen, serving), "candidate": ranker_of(frozen, shadow)}
+        before = ranker_of(frozen, serving)
         examples = examples_read(
-            closed, catalogue=catalogue, encode=sides["serving"].encode, options=options,
+            closed, catalogue=catalogue, encode=before.encode, options=options,
             clicked_for=clicked_rows(closed, catalogue), curve=curve,
         )  # fmt: skip
-        newest = judge(**sides, examples=examples, catalogue=catalogue)
-        nothing = judge(**sides, examples=[], catalogue=catalogue)  # what it forgot, the gate asked before
-        serving_list, candidate_list = (list_ndcg(side, judged, catalogue) for side in sides.values())
-        moved = overlaps(**sides, examples=examples, catalogue=catalogue)
-        trial = Trial(
-            *newest, *nothing, serving_list, candidate_list, overlaps=moved, least_overlap=options.least_overlap,
-            counterfactual=clicks_compared(**sides, examples=examples, catalogue=catalogue, curve=curve, seed=seed),
-            crowding=crowding_in(**sides, examples=examples, catalogue=catalogue), most_crowding=options.most_crowding,
+        # what it forgot, the gate asked before
+        trial = trial_of(
+            serving=before, candidate=ranker_of(frozen, shadow), newest=examples, past=[], judged=judged, catalogue=catalogue,
+            curve=curve, options=options, seed=seed,
         )  # fmt: skip
         return gate(trial)

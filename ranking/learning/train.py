@@ -81,7 +81,11 @@ def train(
         decay = options.weight_decay if adapter.decays else 0.0
         optimiser = torch.optim.AdamW(
             [
-                {"params": adapter.parameters, "lr": options.learning_rate, "weight_decay": decay},
+                {
+                    "params": adapter.parameters,
+                    "lr": adapter.learning_rate or options.learning_rate,
+                    "weight_decay": decay,
+                },
                 {"params": [factors], "lr": options.head_learning_rate, "weight_decay": 0.0},
             ],
             fused=True,

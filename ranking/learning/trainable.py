@@ -27,7 +27,7 @@ class Trainable:
 
     `read` takes its tensors, on the CPU in fp32, and what it takes to apply them; `regularise` adds the kind's own
     gradients before a step; `allocate` is told the number of each step (from 1) after it, while its gradients are there.
-    `decays`: whether a weight of 0 is one of the frozen encoder.
+    `decays`: whether a weight of 0 is one of the frozen encoder. `learning_rate`: the kind's own, where it has one.
     """
 
     tower: Encoder
@@ -36,6 +36,7 @@ class Trainable:
     regularise: Callable[[], None] = nothing
     allocate: Callable[[int], None] = no_budget
     decays: bool = True
+    learning_rate: float | None = None
 
 
 def learning(model: nn.Module) -> list[nn.Parameter]:

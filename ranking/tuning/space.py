@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, get_args
 
 from optuna import Trial
 
-from ranking.learning.options import LossName
+from ranking.learning.options import LossName, TrainOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,20 @@ Space: TypeAlias = Mapping[str, Real | Whole | Choice]
 
 # Not among them: what decides how long a version takes (most_steps, batch) or what its line is (adapter, rank). The
 # bounds hold the defaults, and as much beyond them as was ever seen to be of use.
-SPACE: Space = MappingProxyType({
+_PROJECTION: Space = MappingProxyType({
+    "loss": Choice(get_args(LossName)),
+    "projection_rate": Real(5e-3, 5e-2, log=True),
+    "ridge": Real(0.03, 3.0, log=True),
+    "pooled_looks": Real(0.5, 20.0, log=True),
+    "epochs": Real(30.0, 300.0, log=True),
+    "hard_negatives": Whole(0, 48),
+    "hard_weight": Real(0.1, 2.0, log=True),
+    "in_batch_weight": Real(0.0, 1.0),
+    "distillation": Real(0.0, 1.0),
+    "replay": Real(0.0, 20.0),
+    "relation_weight": Real(0.0, 0.5),
+})  # fmt: skip
+_INSIDE: Space = MappingProxyType({
     "loss": Choice(get_args(LossName)),
     "learning_rate": Real(1e-4, 1e-2, log=True),
     "epochs": Real(1.0, 8.0),
@@ -53,6 +66,11 @@ SPACE: Space = MappingProxyType({
     "replay": Real(0.0, 1.0),
     "relation_weight": Real(0.0, 0.5),
 })  # fmt: skip
+
+
+def space_of(options: TrainOptions) -> Space:
+    """What is varied of the kind of adapter that is trained: one behind the tower is held by other options than those inside."""
+    return _PROJECTION if options.adapter == "projection" else _INSIDE
 
 
 def suggested(trial: Trial, space: Space) -> dict[str, Any]:

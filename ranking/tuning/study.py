@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from time import monotonic
@@ -27,7 +27,7 @@ from ranking.registry import ModelVersion, model_serving, model_versions
 from ranking.towers import encoder_frozen
 from ranking.train_options import train_options_chosen, train_options_set
 from ranking.tuning.figures import Figures, Gain, gain_of
-from ranking.tuning.space import SPACE, Space, options_of, suggested
+from ranking.tuning.space import Space, options_of, suggested
 from ranking.tuning.walk import Walk, figures_joined, folds_of
 
 FOLDS = 3  # a set of options that is best on one chunk may be lucky; each more costs a version a trial
@@ -50,7 +50,7 @@ class Asked:
     from_position: int
     to_position: int
     folds: int = FOLDS
-    space: Space = field(default_factory=lambda: SPACE)
+    space: Space
     in_force: TrainOptions
 
     @property

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from eventlog.consume import checkpoint_read
 from eventlog.database import query, read_only, rows
 from eventlog.models import Shop
-from ranking.learning.options import DEFAULTS
+from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.registry import model_get, model_versions
 from ranking.train_options import BadTrainOptions, train_options_chosen, train_options_of, train_options_set
 from ranking.training import consumer, shop_train
@@ -26,7 +26,7 @@ from tests.tiny_encoder import tiny_encoder_write
 
 SHOP_ID = 1
 # random weights are not those of a language model: they take larger steps, so that whatever is tried beats this
-IN_FORCE = replace(DEFAULTS, learning_rate=1e-4, epochs=6, most_steps=30, batch=16)
+IN_FORCE = TrainOptions(learning_rate=1e-4, epochs=6, most_steps=30, batch=16)
 SPACE = {"learning_rate": Real(0.02, 0.03), "replay": Real(0.0, 0.5)}
 
 
@@ -166,7 +166,7 @@ def test_options_are_set_shown_and_reset_by_the_command(capsys: pytest.CaptureFi
 def test_the_command_searches_reports_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("train_options", "most_steps=6", "batch=16")
 
-    call_command("tune", "--trials=2", "--last=300", "--folds=1", "--vary=learning_rate")
+    call_command("tune", "--trials=2", "--last=300", "--folds=1", "--vary=ridge")
 
     said = capsys.readouterr().out
     assert "To go on with it later: --from-position" in said

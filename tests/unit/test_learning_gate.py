@@ -242,3 +242,22 @@ def test_overlaps_are_of_the_first_pages_of_each_query_once(monkeypatch: pytest.
 
     assert found[0] == 1.0
     assert found[1] == pytest.approx(rank_biased_overlap(range(10), range(11, 1, -1)))
+
+
+def unasked(change: float, *, count: int = 100) -> Trial:
+    better = trial(judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.65, mrr=0.55))
+    before = np.random.default_rng(1).uniform(0.2, 0.8, count)
+    return replace(better, unasked=(before, before + change))
+
+
+def test_a_version_that_costs_searches_nobody_asked_is_refused_however_little() -> None:
+    verdict = gate(unasked(-0.0001))
+
+    assert verdict.reason is not None
+    assert "nobody asked before falls" in verdict.reason
+    assert verdict.figures["serving_unasked"] > verdict.figures["candidate_unasked"]
+
+
+def test_one_that_leaves_them_as_they_are_passes_and_few_of_them_say_nothing() -> None:
+    assert gate(unasked(0.0)).reason is None
+    assert gate(unasked(-0.1, count=LEAST - 1)).reason is None

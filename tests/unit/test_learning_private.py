@@ -17,9 +17,8 @@ from ranking.learning.catalogue import CatalogueAt
 from ranking.learning.examples import Example
 from ranking.learning.kinds import KINDS, adapter_attach
 from ranking.learning.losses import LOSSES
-from ranking.learning.options import TrainOptions
+from ranking.learning.options import PRIVATE_KINDS, TrainOptions
 from ranking.learning.private import (
-    PRIVATE_KINDS,
     NotPrivate,
     example_gradients,
     example_losses,

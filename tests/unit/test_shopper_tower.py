@@ -164,7 +164,7 @@ def test_a_child_starts_where_its_parent_ended(vectors: Any, moved: ShopperTower
 def test_an_artefact_keeps_it_beside_the_adapter_and_one_without_it_reads_as_before(moved: ShopperTower) -> None:
     tensors, shape = moved.read()
     adapter = {"layer.lora_A": torch.ones(2, 3)}
-    content = artefact_write(Artefact(HEAD, adapter, {"kind": "lora"}, {}, tensors, shape))
+    content = artefact_write(Artefact(HEAD, adapter, {"kind": "lora"}, shopper=tensors, shopper_shape=shape))
     read, plain = artefact_read(content), artefact_read(artefact_write(Artefact(HEAD, adapter, {"kind": "lora"})))
 
     assert artefact_write(read) == content

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from feedback.joining import ClickThrough
-from ranking.learning.options import DEFAULTS, LossName
+from ranking.learning.options import DEFAULTS, LossName, TrainOptions
 from ranking.tuning.figures import Figures, gain_of
-from ranking.tuning.space import SPACE, Choice, options_of
+from ranking.tuning.space import Choice, options_of, space_of
 from ranking.tuning.walk import folds_of
 
 NAN = float("nan")
@@ -93,11 +93,14 @@ def test_a_range_is_walked_so_that_each_click_through_judges_before_it_teaches()
     assert [each for fold in folds for each in fold.part.train] == every[:60]
 
 
-def test_the_space_holds_the_defaults_and_every_loss() -> None:
-    for name, within in SPACE.items():
-        default = getattr(DEFAULTS, name)
+@pytest.mark.parametrize("options", [DEFAULTS, TrainOptions()], ids=["projection", "lora"])
+def test_the_space_of_a_kind_holds_its_defaults_and_every_loss(options: TrainOptions) -> None:
+    space = space_of(options)
+
+    for name, within in space.items():
+        default = getattr(options, name)
         assert default in within.values if isinstance(within, Choice) else within.low <= default <= within.high, name
-    assert SPACE["loss"] == Choice(get_args(LossName))
+    assert space["loss"] == Choice(get_args(LossName))
 
 
 def test_options_are_numbers_that_can_be_typed() -> None:

@@ -75,12 +75,14 @@ class Command(BaseCommand):
             self.stdout.write(said)
 
     def _asked(self, shop: int, options: dict[str, Any]) -> Any:
-        from ranking.tuning.space import SPACE
+        from ranking.tuning.space import space_of
         from ranking.tuning.study import Asked, range_newest
 
-        vary = options["vary"] or list(SPACE)
-        if unknown := sorted(set(vary) - SPACE.keys()):
-            raise CommandError(f"{unknown[0]!r} is not among the options that are varied: {', '.join(SPACE)}.")
+        in_force = train_options_of(shop_id=shop)
+        space = space_of(in_force)
+        vary = options["vary"] or list(space)
+        if unknown := sorted(set(vary) - space.keys()):
+            raise CommandError(f"{unknown[0]!r} is not among the options that are varied: {', '.join(space)}.")
         if options["from_position"] is None:
             count = options["last"] or settings.FRESHET_TRAIN_EVERY * (options["folds"] + 2)
             start, end = range_newest(shop_id=shop, count=count)
@@ -88,6 +90,6 @@ class Command(BaseCommand):
             start, end = options["from_position"], checkpoint_read(click_throughs.name)
         return Asked(
             shop_id=shop, from_position=start, to_position=options["to_position"] or end, folds=options["folds"],
-            space={name: within for name, within in SPACE.items() if name in vary},
-            in_force=train_options_of(shop_id=shop),
+            space={name: within for name, within in space.items() if name in vary},
+            in_force=in_force,
         )  # fmt: skip
