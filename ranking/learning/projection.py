@@ -11,6 +11,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor, nn
 
 from ranking.encoders import Encoder
@@ -38,24 +39,27 @@ class Projection(nn.Module):
         return found
 
 
+REMEMBERED = 20_000  # frozen vectors that a trainer keeps from version to version, 31 MB of e5: most queries come again
+_known: LRUCache[tuple[str, str], Tensor] = LRUCache(REMEMBERED)
+
+
 class Remembering(Encoder):
-    """A tower in training: the frozen vector of each text is made once, as searches make it (fp32, one at a time).
-
-    Towers made of it, before and after training, remember together.
-    """
-
-    known: dict[str, Tensor]
+    """A tower in training: the frozen vector of each text is made once, as searches make it (fp32, one at a time)."""
 
     def __init__(self, frozen: Encoder, projection: Projection | None = None) -> None:
-        vars(self).update({"known": {}} | vars(frozen) | {"projection": projection})
+        vars(self).update(vars(frozen) | {"projection": projection})
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (B, D), with gradients of the projection."""
-        for text in texts:
-            if text not in self.known:
-                with torch.inference_mode(mode=False), torch.no_grad():  # also where it is first asked for in inference
-                    self.known[text] = self.pool_texts([text])[0]
-        return super().projected_all(torch.stack([self.known[text] for text in texts]))
+        found = torch.stack([self._frozen(text) for text in texts])
+        return self.projected_all(found)
+
+    def _frozen(self, text: str) -> Tensor:
+        vector = _known.get((self.fingerprint, text))
+        if vector is None:
+            with torch.inference_mode(mode=False), torch.no_grad():  # also where it is first asked for in inference
+                vector = _known[self.fingerprint, text] = self.pool_texts([text])[0]
+        return vector
 
 
 def frozen_in_training(frozen: Encoder, parent: Artefact, options: TrainOptions) -> Encoder:
