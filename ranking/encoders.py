@@ -28,6 +28,9 @@ MAX_TOKENS = 128
 DESCRIPTION_CHARACTERS = 300
 # transformers would add an untrained pooler to these, which nothing here reads.
 POOLED_TYPES = {"bert", "roberta", "xlm-roberta", "camembert"}
+# from_pretrained sets torch's default dtype for the whole process while it loads: two threads that load a bf16 and an
+# fp32 encoder at once would each get some layers of the other's.
+_LOADING = threading.Lock()
 
 
 class Encoder:
@@ -163,7 +166,7 @@ def encoder_load(name: str | None, *, home: Path, precision: Precision = "fp32",
 def _model_load(source: str, *, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(source)
     options = {"add_pooling_layer": False} if config.model_type in POOLED_TYPES else {}
-    with transformers_quiet():
+    with _LOADING, transformers_quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(source, config=config, dtype=dtype, **options)
     torch.nn.Module.to(model, device)
     model.train(False)

@@ -2,13 +2,15 @@
 
 import json
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ranking import pretrained
-from ranking.encoders import Encoder, encoder_load, product_text
+from ranking.encoders import DTYPES, Encoder, Precision, encoder_load, product_text
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,20 @@ def test_a_query_is_a_unit_vector(minilm: Encoder) -> None:
     assert vector.shape == (minilm.dimensions,)
     assert vector.dtype == np.float32
     assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_threads_that_load_in_different_precisions_get_their_own(home: Path) -> None:
+    precisions: list[Precision] = ["fp32", "bf16"] * 8
+
+    def dtypes(precision: Precision) -> set[torch.dtype]:
+        return {
+            parameter.dtype for parameter in encoder_load("minilm", home=home, precision=precision).model.parameters()
+        }
+
+    with ThreadPoolExecutor(4) as threads:
+        loaded = list(threads.map(dtypes, precisions))
+
+    assert loaded == [{DTYPES[precision]} for precision in precisions]
 
 
 def test_the_same_query_gives_the_same_bits(minilm: Encoder) -> None:
