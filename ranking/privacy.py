@@ -19,7 +19,7 @@ from eventlog.errors import FreshetError
 from eventlog.events import NewEvent
 from eventlog.services import append
 from ranking.events import PrivacySet
-from ranking.learning.options import DEFAULTS, PRIVATE_KINDS, TrainOptions, options_of_kind
+from ranking.learning.options import DEFAULTS, PRIVATE_KINDS, TrainOptions, as_kind
 from ranking.registry import ModelVersion, model_versions
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def options_allowed(options: TrainOptions, *, shop_id: int) -> TrainOptions:
 
 def _private(options: TrainOptions, privacy: Privacy) -> TrainOptions:
     """The options with ε and δ; a kind of adapter that cannot learn under noise makes way for one that can."""
-    learned = options if options.adapter in PRIVATE_KINDS else options_of_kind("lora")
+    learned = options if options.adapter in PRIVATE_KINDS else as_kind(options, "lora")
     return replace(learned, epsilon=privacy.epsilon, delta=privacy.delta)
 
 

@@ -13,11 +13,14 @@ from eventlog.errors import ConcurrentChange, FreshetError, LostClaim
 from feedback.projections import click_throughs
 from feedback.selectors import click_throughs_of_erased, closed_click_throughs
 from ranking.erasure import versions_learned
-from ranking.learning.options import DEFAULTS, TrainOptions
+from ranking.learning.options import TrainOptions
 from ranking.learning.ranges import Split, clicked, needed, split
+from ranking.privacy import options_allowed
 from ranking.registry import ModelVersion, model_refuse, model_versions
 from ranking.towers import encoder_frozen
+from ranking.train_options import line_options
 from ranking.training import LEAST_EVERY, Outcome, consumer, every_of, serving_ensured, version_commit
+from ranking.watching import Course
 
 log = structlog.get_logger(__name__)
 
@@ -87,31 +90,33 @@ def retrain_without_erased(
     *,
     shop_id: int,
     now: datetime,
-    options: TrainOptions = DEFAULTS,
+    options: TrainOptions | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Outcome | None:
     """Train one version in the place of those that learned from erased shoppers; None when another trainer was faster.
 
     It goes on from the newest version of the line that did not, over the same range without those click-throughs, with as
     many steps as all of them had together. It must not be worse than what serves; promoted, it takes them out for good.
-    Raises NothingToRetrain, MajorVersionLearned, TooLittleLeft.
+    `options` are by default those of the shop. Raises NothingToRetrain, MajorVersionLearned, TooLittleLeft, BudgetSpent.
     """
     touched = touched_read(shop_id=shop_id, now=now)
     if touched.ancestor.major != touched.serving.major:
         raise MajorVersionLearned(
             f"{touched.serving.major}.0 itself learned from them: train --major --without-erased."
         )
+    options = options_allowed(options or line_options(touched.ancestor), shop_id=shop_id)
     part = _range(touched)
     from ranking.learning.candidate import candidate_make
 
-    parent, rival = touched.ancestor, touched.serving
+    parent, rival, course = touched.ancestor, touched.serving, Course()
     # no replay: what lies before the range may hold click-throughs of theirs, and the parent knows it
     longer = replace(options, most_steps=options.most_steps * len(touched.line), replay=0.0)
     # slow, so in no transaction
     candidate = candidate_make(
         parent=parent, frozen=encoder_frozen(parent.config.get("encoder_name")), part=part, options=longer, rival=rival,
-        progress=progress,
+        progress=progress, watch=course.watch,
     )  # fmt: skip
+    candidate.metrics["seconds"] = course.seconds
     candidate.metrics["left_out"] = left_out_count(touched.left_out, part.from_position, part.trained_to)
     trainer = consumer(shop_id)
     checkpoint = checkpoint_read(trainer)
@@ -121,13 +126,15 @@ def retrain_without_erased(
         touched_refuse(touched.all, version=version, now=now)
 
     try:
-        return version_commit(
+        outcome = version_commit(
             parent=parent, span=(part.from_position, part.trained_to), candidate=candidate, now=now, rival=rival,
             passed=f"trained without erased shoppers, not worse than {rival.version}", when_promoted=promoted,
         )  # fmt: skip
     except (LostClaim, ConcurrentChange) as error:
         log.info("training_dropped", shop_id=shop_id, reason=str(error))  # the other trainer's version stands
         return None
+    course.write(shop_id=shop_id, version=outcome.version, promoted=outcome.promoted, metrics=candidate.metrics)
+    return outcome
 
 
 def touched_refuse(versions: Sequence[ModelVersion], *, version: str, now: datetime) -> None:

@@ -16,6 +16,7 @@ from ranking.learning.options import TrainOptions
 from ranking.privacy import privacy_of
 from ranking.projections.judgements import judgements
 from ranking.towers import encoder_frozen
+from ranking.train_options import line_kind
 from ranking.training import Outcome, newest_clicked, serving_ensured, version_commit
 from ranking.watching import Course
 
@@ -26,6 +27,13 @@ class TooFewJudgements(FreshetError):
     """The judgement list is too short to learn from and to be judged by."""
 
     code = "too_few_judgments"
+    status = 409
+
+
+class NothingToPretrain(FreshetError):
+    """What serves has a projection, and no adapter inside the tower that could learn the shop's language."""
+
+    code = "nothing_to_pretrain"
     status = 409
 
 
@@ -48,12 +56,17 @@ def supervised_train(
 
     With `pretrain` the tower first learns the shop's language by guessing masked words of its descriptions.
     The version's span of click-throughs is empty: it takes none from the trainer that learns from shoppers.
-    Raises TooFewJudgements, VectorsMissing.
+    Raises TooFewJudgements, VectorsMissing, NothingToPretrain.
     """
     from ranking.learning.pretrain import PretrainOptions  # these load torch
     from ranking.learning.supervised import SUPERVISED, lesson_read, supervised_make
 
     parent = serving_ensured(shop_id, now)
+    if pretrain and line_kind(parent) == "projection":
+        raise NothingToPretrain(
+            f"{parent.version} moves vectors behind the tower, which itself would learn the language: "
+            "pre-train before the first version that clicks teach, or by train --major."
+        )
     position = min(checkpoint_read(judgements.name), checkpoint_read(click_throughs.name))
     private = privacy_of(shop_id).epsilon is not None  # then judgements alone fit the head and judge
     recent = [] if private else newest_clicked(shop_id=shop_id, to_position=position)

@@ -21,7 +21,8 @@ from eventlog.rejections import rejection_of
 from eventlog.selectors import heads
 from eventlog.services import append
 from ranking.events import TrainOptionsSet
-from ranking.learning.options import DEFAULTS, TrainOptions
+from ranking.learning.options import DEFAULTS, AdapterKind, TrainOptions, as_kind, impossible, options_of_kind
+from ranking.registry import ModelVersion, artefact_load
 
 log = structlog.get_logger(__name__)
 STREAM = "train_options"
@@ -31,16 +32,19 @@ BOUNDS: Mapping[str, Mapping[str, float]] = MappingProxyType({
     "rank": {"ge": 1, "le": 256},
     "alpha": {"gt": 0},
     "learning_rate": {"gt": 0, "le": 0.1},
+    "projection_rate": {"gt": 0, "le": 1},
     "head_learning_rate": {"ge": 0, "le": 0.1},
     "clip": {"gt": 0},
     "ema": {"ge": 0, "lt": 1},
     "batch": {"ge": 1, "le": 1024},
     "accumulate": {"ge": 1, "le": 1024},
-    "epochs": {"gt": 0, "le": 100},
+    "epochs": {"gt": 0, "le": 1000},
     "most_steps": {"ge": 1, "le": 10_000},
     "warm_up": {"ge": 0, "le": 1},
     "sampling_power": {"ge": 0, "le": 1},
-    "replay": {"ge": 0, "le": 10},
+    "replay": {"ge": 0, "le": 100},
+    "pooled_looks": {"gt": 0},
+    "inverse_propensity": {"ge": 1},
     "least_overlap": {"ge": 0, "le": 1},
     "threads": {"ge": 1, "le": 256},
     "pool": {"ge": 100},
@@ -59,7 +63,21 @@ def train_options_of(*, shop_id: int) -> TrainOptions:
     known = {field.name for field in fields(TrainOptions)}
     if unknown := sorted(chosen.keys() - known):  # set under an older Freshet; versions must go on being trained
         log.warning("train_options_unknown", shop_id=shop_id, names=unknown)
-    return replace(DEFAULTS, **{name: value for name, value in chosen.items() if name in known})
+    return _over_defaults({name: value for name, value in chosen.items() if name in known})
+
+
+def line_options(parent: ModelVersion) -> TrainOptions:
+    """Those that the next version after a parent is trained with: a line keeps its kind of adapter."""
+    options, kind = train_options_of(shop_id=parent.shop_id), line_kind(parent)
+    return as_kind(options, kind) if kind else options
+
+
+def line_kind(version: ModelVersion) -> AdapterKind | None:
+    """What moves in a line; None where nothing has moved yet. Loads torch."""
+    from ranking.learning.artefact import artefact_read
+
+    kind: AdapterKind | None = artefact_read(artefact_load(version.artefact)).adapter.get("kind")
+    return kind
 
 
 def train_options_chosen(*, shop_id: int) -> dict[str, Any]:
@@ -91,7 +109,14 @@ def train_options_checked(options: Mapping[str, Any]) -> TrainOptions:
     except ValidationError as error:
         refused = rejection_of(error, model=_INPUT)
         raise BadTrainOptions(refused.detail, field=refused.field) from None
-    return replace(DEFAULTS, **options)
+    found = _over_defaults(options)
+    for wrong in impossible(found):
+        raise BadTrainOptions(f"{wrong.option} {wrong.reason}.", field=wrong.option)
+    return found
+
+
+def _over_defaults(chosen: Mapping[str, Any]) -> TrainOptions:
+    return replace(options_of_kind(chosen.get("adapter", DEFAULTS.adapter)), **chosen)
 
 
 def _input() -> type[BaseModel]:

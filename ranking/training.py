@@ -49,7 +49,7 @@ from ranking.registry import (
 )
 from ranking.services import model_ensure_first
 from ranking.towers import Model, encoder_frozen, query_vectors_prepare
-from ranking.train_options import train_options_of
+from ranking.train_options import line_options
 from ranking.watching import Course
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def shop_train(
     parent = serving_ensured(shop_id, now)
     if model_awaited(shop_id=shop_id):
         return None  # what it would be made from is about to be replaced; the click-throughs wait for the next line
-    options = options_allowed(options or train_options_of(shop_id=shop_id), shop_id=shop_id)
+    options = options_allowed(options or line_options(parent), shop_id=shop_id)
     cadence, pace = cadence_read(shop_id=shop_id), _pace_now(shop_id, after, every, now)  # by what the log says by now
     part = range_read(shop_id=shop_id, after=after, every=pace.every) if pace else None
     if part is None or evidence_missing(parent, part.products(), position=part.to_position):

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from ranking.encoders import Encoder
 from ranking.learning.artefact import Artefact
 from ranking.learning.bottleneck import bottlenecks_attach
-from ranking.learning.projection import projection_put
+from ranking.learning.projection import KIND as PROJECTION
+from ranking.learning.projection import not_remembering, projection_put
 from ranking.learning.shell import model_shell
 
 
 def tower_with_adapter(frozen: Encoder, artefact: Artefact) -> Encoder:
     """Return a tower like the encoder, moved as the artefact says; the encoder's own weights stay as they are."""
-    return APPLIED[str(artefact.adapter["kind"])](frozen, artefact)
+    kind = str(artefact.adapter["kind"])
+    return APPLIED[kind](frozen if kind == PROJECTION else not_remembering(frozen), artefact)
 
 
 def deltas_added(frozen: Encoder, artefact: Artefact) -> Encoder:

@@ -23,7 +23,7 @@ from ranking.learning.examples import Example, clicked_rows, examples_read
 from ranking.learning.expected import expected_lifts
 from ranking.learning.gate import Verdict, gate
 from ranking.learning.judged import judged_products
-from ranking.learning.options import DEFAULTS, PRIVATE_KINDS, TrainOptions
+from ranking.learning.options import DEFAULTS, PRIVATE_KINDS, TrainOptions, as_kind
 from ranking.learning.pooled import pooled
 from ranking.learning.projection import frozen_in_training
 from ranking.learning.ranges import Split, clicked
@@ -60,6 +60,7 @@ def candidate_make(
 ) -> Candidate:
     """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte.
 
+    A line keeps its kind of adapter: of options for another kind, what was chosen counts, over the defaults of the line's.
     `base` is the parent's artefact where it was never stored. `yesterday` is what served a day before: how far
     first pages drifted since is told with the other figures. `rival` is what serves where that is not the parent, of the
     same major version: it is to be replaced, not beaten. Not the same bytes with `epsilon`: noise is never the same.
@@ -70,7 +71,9 @@ def candidate_make(
     seed = crc32(f"{shop_id}/{parent.artefact}/{part.from_position}/{part.trained_to}".encode())
     base = base or artefact_read(artefact_load(parent.artefact))
     start = start_of(base, private=private)
-    frozen = frozen_in_training(frozen, base, options)
+    if start.tensors:
+        options = as_kind(options, start.adapter["kind"])
+    frozen = frozen_in_training(frozen, start, options)
     before = remember(tower_of(frozen, base).encode_query)
     part = robust(part, shop_id=shop_id, most=options.most_of_shopper)
     closed = len(part.train)

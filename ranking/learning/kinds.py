@@ -10,7 +10,7 @@ from ranking.learning.artefact import Artefact
 from ranking.learning.bottleneck import bottlenecks_attach, bottlenecks_of
 from ranking.learning.lora import adalora, lora
 from ranking.learning.options import TrainOptions
-from ranking.learning.projection import projection
+from ranking.learning.projection import not_remembering, projection
 from ranking.learning.shell import model_shell
 from ranking.learning.trainable import Read, Trainable, kept, learning
 
@@ -20,7 +20,7 @@ Attach = Callable[[Encoder, Artefact, TrainOptions, int], Trainable]
 def adapter_attach(frozen: Encoder, parent: Artefact, options: TrainOptions, *, steps: int) -> Trainable:
     """Return a tower that learns for so many steps, from where the parent's adapter ended; the parent's kind stays."""
     kind: str = parent.adapter["kind"] if parent.tensors else options.adapter
-    trainable = KINDS[kind](frozen, parent, options, steps)
+    trainable = KINDS[kind](not_remembering(frozen), parent, options, steps)  # a projection remembers by itself
     trainable.tower.model.train(False)  # no dropout: what is trained is exactly what serves
     return trainable
 

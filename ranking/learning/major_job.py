@@ -30,6 +30,7 @@ from ranking.learning.majors import MajorTrained, Pairing, train_major
 from ranking.major_towers import encoder_named
 
 Progress = Callable[[float], None]
+LAYERS = ("bottleneck", "projection")  # adapters that no weight of the transformer can take in
 
 
 class MajorProcessesFailed(FreshetError):
@@ -75,13 +76,13 @@ def job_run(job: MajorJob, *, processes: int = 1, progress: Progress = lambda sh
 
 
 def towers_start(job: MajorJob, *, device: str | None = None) -> tuple[Encoder, Encoder]:
-    """The towers that serve, as encoders of their own. What an adapter added as layers (a bottleneck) is left behind."""
+    """The towers that serve, as encoders of their own; what adds to the weights and is none of them (LAYERS) is left behind."""
     query, product = (
         encoder_named(job.encoder_name, side="query", precision="fp32", device=device),
         encoder_named(job.encoder_name, side="product", precision="fp32", device=device),
     )
     artefact = artefact_read(job.artefact)
-    if artefact.tensors and artefact.adapter["kind"] != "bottleneck":
+    if artefact.tensors and artefact.adapter["kind"] not in LAYERS:
         query = tower_with_adapter(query, artefact)
     return query, product
 

@@ -10,6 +10,7 @@ from ranking.judgements import JudgedQuery
 from ranking.learning.judged import is_kept, judged_products
 from ranking.learning.major_options import MajorOptions
 from ranking.learning.ranges import whole
+from ranking.learning.unasked import teaching
 
 CALIBRATE = 0.4  # of what is kept, the older part; the newest judges, as with minor versions (0.2 and 0.3)
 ENOUGH = (
@@ -61,7 +62,7 @@ def lesson_make(
         position=position,
         from_position=start,
         trained_to=closed[end - 1].closed_position if end else position,
-        train=closed[: min(count, end)],
+        train=teaching(closed[: min(count, end)], shop_id=shop_id),
         calibrate=rest[:cut][-options.most_judges :],
         gate=rest[cut:][-options.most_judges :],
         teach=[query for query in queries if not is_kept(shop_id, query.key)],

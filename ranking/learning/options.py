@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 AdapterKind: TypeAlias = Literal["projection", "lora", "adalora", "bottleneck", "full"]
@@ -170,7 +170,7 @@ class TrainOptions:
 
 DEFAULTS = TrainOptions(
     adapter="projection", loss="pairwise_sigmoid", pooled=True, epochs=150.0, replay=10.0, in_batch_weight=0.0,
-    distillation=0.0, ema=0.0, relation_weight=0.0, head_learning_rate=1e-3,
+    distillation=0.0, relation_weight=0.0, head_learning_rate=1e-3,
 )  # fmt: skip
 """A projection takes milliseconds a step, so that a version can learn from thousands of click-throughs each time; its
 ridge, and not few steps, keeps it from learning by heart. The defaults of the fields above are those of the other kinds.
@@ -180,6 +180,43 @@ ridge, and not few steps, keeps it from learning by heart. The defaults of the f
 def options_of_kind(kind: AdapterKind) -> TrainOptions:
     """What a kind of adapter is trained with unless somebody chose otherwise."""
     return DEFAULTS if kind == DEFAULTS.adapter else TrainOptions(adapter=kind)
+
+
+def as_kind(options: TrainOptions, kind: AdapterKind) -> TrainOptions:
+    """What was chosen over the defaults of one kind, over those of another; what that kind cannot do is left out."""
+    if kind == options.adapter:
+        return options
+    defaults = asdict(options_of_kind(options.adapter))
+    chosen = {name: value for name, value in asdict(options).items() if value != defaults[name]}
+    found = replace(options_of_kind(kind), **chosen)
+    return replace(found, **{refused.option: refused.instead for refused in impossible(found)})
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """A choice that goes with no other that was made, why, and what goes with them."""
+
+    option: str
+    reason: str
+    instead: Any
+
+
+def impossible(options: TrainOptions) -> list[Impossible]:
+    """What these options ask for that cannot be done together."""
+    found = []
+    if options.adapter == "projection" and options.adversarial:
+        found.append(
+            Impossible("adversarial", "moves word embeddings, which a projection leaves as they are: adapter=lora", 0.0)
+        )
+    if options.pooled and options.inverse_propensity > 1:
+        found.append(
+            Impossible(
+                "inverse_propensity",
+                "is for single clicks; pooled lists count looks by rank already: pooled=false",
+                1.0,
+            )
+        )
+    return found
 
 
 def options_of(recorded: Mapping[str, Any]) -> TrainOptions:

@@ -40,14 +40,15 @@ class Projection(nn.Module):
 
 
 REMEMBERED = 20_000  # frozen vectors that a trainer keeps from version to version, 31 MB of e5: most queries come again
-_known: LRUCache[tuple[str, str], Tensor] = LRUCache(REMEMBERED)
+_known: LRUCache[tuple[str, str, int], Tensor] = LRUCache(REMEMBERED)
 
 
 class Remembering(Encoder):
     """A tower in training: the frozen vector of each text is made once, as searches make it (fp32, one at a time)."""
 
     def __init__(self, frozen: Encoder, projection: Projection | None = None) -> None:
-        vars(self).update(vars(frozen) | {"projection": projection})
+        below = not_remembering(frozen)
+        vars(self).update(vars(below) | {"projection": projection, "below": below})
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (B, D), with gradients of the projection."""
@@ -55,11 +56,18 @@ class Remembering(Encoder):
         return self.projected_all(found)
 
     def _frozen(self, text: str) -> Tensor:
-        vector = _known.get((self.fingerprint, text))
+        key = (self.fingerprint, text, torch.get_num_threads())  # sums depend on how they are split
+        vector = _known.get(key)
         if vector is None:
             with torch.inference_mode(mode=False), torch.no_grad():  # also where it is first asked for in inference
-                vector = _known[self.fingerprint, text] = self.pool_texts([text])[0]
+                vector = _known[key] = self.pool_texts([text])[0]
         return vector
+
+
+def not_remembering(encoder: Encoder) -> Encoder:
+    """The encoder itself: what moves the transformer must not be given vectors of another one."""
+    found: Encoder = vars(encoder).get("below", encoder)
+    return found
 
 
 def frozen_in_training(frozen: Encoder, parent: Artefact, options: TrainOptions) -> Encoder:

@@ -9,6 +9,7 @@ from feedback.joining import ClickThrough
 from ranking.curves import curve_at
 from ranking.encoders import Encoder
 from ranking.judgements import judgements_at
+from ranking.learning.artefact import artefact_read
 from ranking.learning.candidate import ranker_of, told_by_many
 from ranking.learning.catalogue import catalogue_at
 from ranking.learning.examples import clicked_rows, examples_read
@@ -17,7 +18,8 @@ from ranking.learning.judged import judged_products
 from ranking.learning.options import options_of
 from ranking.learning.train import torch_as
 from ranking.learning.trials import trial_of
-from ranking.registry import ModelVersion
+from ranking.learning.unasked import unasked_compared, unasked_read
+from ranking.registry import ModelVersion, artefact_load
 
 
 def shadow_verdict(
@@ -29,19 +31,29 @@ def shadow_verdict(
     closed = told_by_many(closed, shop_id=shadow.shop_id, most=options.most_of_shopper)
     curve = curve_at(shop_id=shadow.shop_id, position=position)
     judged = judgements_at(shop_id=shadow.shop_id, position=position)
+    unasked = unasked_read(shop_id=shadow.shop_id, to_position=position)
     catalogue = catalogue_at(
         shop_id=shadow.shop_id, position=position, major=shadow.major, pool=options.pool, seed=seed,
-        named={product for each in closed for product in each.items} | judged_products(judged),
+        named={product for each in (*closed, *unasked) for product in each.items} | judged_products(judged),
     )  # fmt: skip
     with torch_as(threads=options.threads, seed=seed):
-        before = ranker_of(frozen, serving)
+        before, after = ranker_of(frozen, serving), ranker_of(frozen, shadow)
+        old, new = (artefact_read(artefact_load(each.artefact)).expected for each in (serving, shadow))
+        never = unasked_compared(
+            serving=before,
+            candidate=after,
+            closed=unasked,
+            shop_id=shadow.shop_id,
+            catalogue=catalogue,
+            lifts=(old, new),
+        )
         examples = examples_read(
             closed, catalogue=catalogue, encode=before.encode, options=options,
             clicked_for=clicked_rows(closed, catalogue), curve=curve,
         )  # fmt: skip
         # what it forgot, the gate asked before
         trial = trial_of(
-            serving=before, candidate=ranker_of(frozen, shadow), newest=examples, past=[], judged=judged, catalogue=catalogue,
-            curve=curve, options=options, seed=seed,
+            serving=before, candidate=after, newest=examples, past=[], judged=judged, catalogue=catalogue, curve=curve,
+            options=options, seed=seed, unasked=never,
         )  # fmt: skip
         return gate(trial)

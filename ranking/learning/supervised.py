@@ -26,7 +26,7 @@ from ranking.learning.judged import (
     relevant_examples,
     wanted_rows,
 )
-from ranking.learning.options import TrainOptions
+from ranking.learning.options import TrainOptions, as_kind
 from ranking.learning.pretrain import PretrainOptions, pretrain, texts_of
 from ranking.learning.train import Watch, torch_as, train, unwatched
 from ranking.registry import ModelVersion, artefact_load
@@ -80,6 +80,8 @@ def supervised_make(
     """
     seed = crc32(f"{parent.shop_id}/{parent.artefact}/judgements/{lesson.position}".encode())
     base = artefact_read(artefact_load(parent.artefact))
+    if base.tensors:
+        options = as_kind(options, base.adapter["kind"])
     before = remember(tower_of(frozen, base).encode_query)
     catalogue = catalogue_at(
         shop_id=parent.shop_id, position=lesson.position, major=parent.major, named=lesson.products(),

@@ -21,7 +21,7 @@ from eventlog.database import read_only, scalar
 from eventlog.errors import FreshetError
 from feedback.projections import click_throughs
 from feedback.selectors import closed_click_throughs
-from ranking.learning.options import TrainOptions
+from ranking.learning.options import DEFAULTS, TrainOptions
 from ranking.learning.ranges import clicked
 from ranking.registry import ModelVersion, model_serving, model_versions
 from ranking.towers import encoder_frozen
@@ -148,10 +148,17 @@ def tuned_apply(tuned: Tuned, *, now: datetime) -> bool:
         return False
     shop_id, gain = tuned.asked.shop_id, tuned.gain
     train_options_set(
-        shop_id=shop_id, options=train_options_chosen(shop_id=shop_id) | tuned.better, now=now,
+        shop_id=shop_id, options=_chosen(tuned), now=now,
         reason=f"tuned: {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}), study {tuned.study.study_name}",
     )  # fmt: skip
     return True
+
+
+def _chosen(tuned: Tuned) -> dict[str, Any]:
+    """What was chosen before and what is better; better over the defaults of its kind, so the kind is said with it."""
+    shop_id, kind = tuned.asked.shop_id, tuned.asked.in_force.adapter
+    said = {} if kind == DEFAULTS.adapter else {"adapter": kind}
+    return train_options_chosen(shop_id=shop_id) | said | tuned.better
 
 
 def _walk(asked: Asked) -> Walk:

@@ -11,6 +11,7 @@ from ranking.learning.adapters import tower_with_adapter
 from ranking.learning.artefact import Artefact, artefact_read, artefact_write
 from ranking.learning.kinds import KINDS, adapter_attach
 from ranking.learning.options import AdapterKind, TrainOptions
+from ranking.learning.projection import Remembering
 from ranking.learning.train import torch_as
 from ranking.learning.trainable import Trainable
 from ranking.relevance import head_default
@@ -62,6 +63,19 @@ def test_the_tower_that_serves_gives_the_vectors_that_were_trained(frozen: Encod
 
     assert apart(serving, moved.tower) < 1e-6
     assert apart(serving, frozen) > 1e-2
+
+
+def test_vectors_remembered_in_training_are_taken_for_no_other_tower_and_from_none(
+    frozen: Encoder, moved: Trainable
+) -> None:
+    remembering = Remembering(frozen)
+    over = tower_with_adapter(remembering, artefact_of(moved))
+
+    assert (
+        apart(over, tower_with_adapter(frozen, artefact_of(moved))) == 0.0
+    )  # red mug is asked here for the first time
+    assert apart(remembering, frozen) == 0.0
+    assert apart(over, frozen) > 1e-2  # nor once it is remembered
 
 
 def test_an_adapter_starts_where_its_parent_ended_whatever_the_options_say(frozen: Encoder, moved: Trainable) -> None:

@@ -13,7 +13,8 @@ from eventlog.consume import checkpoint_read, sequence_and_drain
 from eventlog.errors import FreshetError
 from eventlog.models import DEFAULT_SHOP_ID, Shop
 from feedback.projections import click_throughs
-from ranking.train_options import train_options_of
+from ranking.registry import model_serving
+from ranking.train_options import line_options, train_options_of
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed}<{remaining} {postfix}"
 
@@ -78,7 +79,8 @@ class Command(BaseCommand):
         from ranking.tuning.space import space_of
         from ranking.tuning.study import Asked, range_newest
 
-        in_force = train_options_of(shop_id=shop)
+        model = model_serving(shop_id=shop)
+        in_force = line_options(model) if model else train_options_of(shop_id=shop)
         space = space_of(in_force)
         vary = options["vary"] or list(space)
         if unknown := sorted(set(vary) - space.keys()):
