@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.online_shoppers import is_seen
 from bench.perturb import PERTURBED, dropped, typed
+from bench.robustness import seed_measure
 from bench.robustness_ways import taught
 from bench.training import summary
 from bench.training_data import catalogue_make, pairs_read, products_read
@@ -89,3 +92,21 @@ def test_each_way_to_train_against_errors_learns_and_leaves_the_loop_as_it_was(w
 
     assert np.mean(trained.losses[-3:]) < np.mean(trained.losses[:3])
     assert vars(loop)["backward"] is backward
+
+
+def test_a_round_of_robustness_trains_against_the_worst_words_in_the_steps_and_in_the_time_of_plain_training(
+    tmp_path: Path,
+) -> None:
+    encoder = encoder_load(tiny_encoder_write(tmp_path), home=tmp_path, device="cpu")
+    titles = [f"{look} {thing}" for look in ("red", "blue", "old") for thing in ("mug", "lamp", "chair", "shoe")]
+    catalogue = catalogue_make(encoder, {each: {"product_id": each, "title": each} for each in titles}, titles)
+    ratings = {query: {f"red {query}": 3.0, f"old {query}": 0.0} for query in ("mug", "lamp", "chair", "shoe")}
+    arguments = Namespace(clicks=40, steps=3, rate=0.5, variants=1, threads=1, ways=["plain", "fgm 0.05"])
+
+    rows = seed_measure(encoder, catalogue, ratings, arguments, seed=1)
+
+    assert {is_seen(query) for query in ratings} == {True, False}
+    assert [(row["way"], row["budget"]) for row in rows] == [
+        ("untrained", ""), ("plain", "steps"), ("fgm 0.05", "steps"), ("fgm 0.05", "time"),
+    ]  # fmt: skip
+    assert [row["steps"] for row in rows[:3]] == [0, 3, 3]
