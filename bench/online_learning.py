@@ -6,8 +6,9 @@ Shoppers ask the half of the judged queries whose sha256 is even and click by ex
 into the log as events; weights and θ learn by the project's own code: click-through join, trainer, gate, promotion. As
 the clicks come in, nDCG@10 on the asked half and on the other half is read five ways from the same shop and log: frozen
 (ŷ of the model as it came), weights (its ŷ × w), theta (ŷ of the version that serves), both (what a search answers),
-and nightly (a peer: sentence-transformers fine-tuned on the same clicks, every 5,000). With --flip tastes turn over in
-the middle: how many interactions until 90 % of the lost nDCG@10 on the asked half is back.
+and nightly (a peer: sentence-transformers fine-tuned on the same clicks, every 5,000 on those since its last time). With
+--flip tastes turn over in the middle: how many interactions until 90 % of the lost nDCG@10 on the asked half is back, and
+what part that is of what nightly takes, which should be a quarter at most.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,10 +104,10 @@ def measure(ratings: Ratings, arguments: argparse.Namespace) -> dict[str, Any]:
             if arguments.flip and turned is None and reached >= arguments.interactions / 2:
                 tastes, turned = flipped(ratings), reached
                 curve.append(_point(reached, lists, tastes, halves))
-    results = _summary(curve) if turned is None else {"flip": _recovery(curve, turned)}
     return {
-        **results,
-        "lost": _lost(first["both"], lists["both"], ratings),
+        **summary(curve),
+        **({} if turned is None else {"flip": recovery(curve, turned)}),
+        "lost": lost(first["both"], lists["both"], tastes),
         "curve": curve,
         "queries": {half: len(queries) for half, queries in halves.items()},
         "visits": shop.visits,
@@ -134,37 +135,61 @@ def _point(reached: int, lists: Lists, ratings: Ratings, halves: dict[str, list[
     }  # fmt: skip
 
 
-def _summary(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """nDCG@10 of each arm on each half at both ends of the curve (pure), each by the tastes of its time."""
     return {
         arm: {half: {"before": curve[0][arm][half], "after": curve[-1][arm][half]} for half in ("seen", "unseen")}
         for arm in ARMS
     }
 
 
-def _recovery(curve: Sequence[dict[str, Any]], turned: int) -> dict[str, Any]:
-    """Interactions after the turn until an arm has back 90 % of what it lost on the asked half; None: not in this run."""
-    before = [point for point in curve if point["interactions"] == turned]
+def recovery(curve: Sequence[dict[str, Any]], turned: int) -> dict[str, Any]:
+    """How each arm came back after the turn, on the asked half (pure).
+
+    `recovered_after`: interactions until 90 % of what it lost is back. None where that is not in this run; `at_least` then
+    says how long the run went on. `to_nightly` is the part of what nightly took. Where nightly never came back it is None,
+    and `to_nightly_at_most` is the part of nightly's `at_least`.
+    """
+    rest = curve[-1]["interactions"] - turned
+    took = {arm: _recovered_after(curve, turned, arm) for arm in ARMS}
+    nightly = took["nightly"]
+    had, fell = (point for point in curve if point["interactions"] == turned)
     found: dict[str, Any] = {"turned_at": turned}
     for arm in ARMS:
-        had, fell = before[0][arm]["seen"], before[1][arm]["seen"]
-        wanted = fell + RECOVERED * (had - fell)
-        after = (point for point in curve if point["interactions"] > turned and point[arm]["seen"] >= wanted)
-        back = next(after, None)
         found[arm] = {
-            "had": had,
-            "fell_to": fell,
-            "recovered_after": None if back is None else back["interactions"] - turned,
+            "had": had[arm]["seen"],
+            "fell_to": fell[arm]["seen"],
+            "recovered_after": took[arm],
+            "at_least": rest if took[arm] is None else None,
+            "to_nightly": _part(took[arm], nightly),
+            "to_nightly_at_most": _part(took[arm], rest) if nightly is None else None,
         }
     return found
 
 
-def _lost(first: dict[str, list[str]], last: dict[str, list[str]], ratings: Ratings) -> list[str]:
-    """Queries that had something relevant among their first ten and now have nothing."""
+def _recovered_after(curve: Sequence[dict[str, Any]], turned: int, arm: str) -> int | None:
+    had, fell = (point[arm]["seen"] for point in curve if point["interactions"] == turned)
+    if fell >= had:
+        return 0
+    wanted = fell + RECOVERED * (had - fell)
+    after = (
+        point["interactions"] for point in curve if point["interactions"] > turned and point[arm]["seen"] >= wanted
+    )
+    back = next(after, None)
+    return None if back is None else back - turned
 
-    def relevant(lists: dict[str, list[str]], query: str) -> bool:
-        return any(ratings[query].get(product, 0) >= RELEVANT for product in lists[query][:10])
 
-    return [query for query in first if relevant(first, query) and not relevant(last, query)]
+def _part(took: int | None, of: int | None) -> float | None:
+    return took / of if took is not None and of else None
+
+
+def lost(first: Mapping[str, Sequence[str]], last: Mapping[str, Sequence[str]], tastes: Ratings) -> list[str]:
+    """Queries whose first ten held something relevant by these tastes and now hold nothing (pure)."""
+
+    def relevant(products: Sequence[str], query: str) -> bool:
+        return any(tastes[query].get(product, 0) >= RELEVANT for product in products[:10])
+
+    return [query for query in first if relevant(first[query], query) and not relevant(last[query], query)]
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -196,10 +221,23 @@ def _more(results: dict[str, Any]) -> list[Table]:
     ]
     tables = [table("Versions of θ", ["version", "interactions", "", "why"], versions)]
     if "flip" in results:
-        rows = [[arm, *results["flip"][arm].values()] for arm in ARMS]
-        columns = ["", "had", "fell to", "interactions until 90 % is back"]
-        tables.append(table(f"Tastes turn after {results['flip']['turned_at']:,}", columns, rows))
+        tables.append(_flip(results["flip"]))
     return tables
+
+
+def _flip(found: dict[str, Any]) -> Table:
+    rows = [[arm, found[arm]["had"], found[arm]["fell_to"], *_took(found[arm])] for arm in ARMS]
+    columns = ["", "had", "fell to", "interactions until 90 % is back", "part of nightly's (at most 0.25)"]
+    return table(f"Tastes turn after {found['turned_at']:,}: nDCG@10 on the asked half", columns, rows)
+
+
+def _took(of: dict[str, Any]) -> tuple[Any, Any]:
+    """What the table says of how long an arm took, and of that as a part of nightly's."""
+    if of["recovered_after"] is None:
+        return f"not in {of['at_least']:,}", None
+    if of["to_nightly_at_most"] is not None:
+        return of["recovered_after"], f"at most {of['to_nightly_at_most']:.2f}: nightly never"
+    return of["recovered_after"], of["to_nightly"]
 
 
 def _plot(curve: Sequence[dict[str, Any]], file: Path) -> None:

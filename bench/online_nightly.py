@@ -30,7 +30,7 @@ BATCH = 32
 
 
 class Nightly:
-    """A model that is trained on all clicks so far, and the catalogue's vectors under it."""
+    """A model that goes on from what it was with the clicks since its last time, and the catalogue's vectors under it."""
 
     def __init__(self, encoder: Encoder, head: Head, words: CatalogueAt, vectors: Floats) -> None:
         self._encoder, self._head, self._words, self._vectors = encoder, head, words, vectors

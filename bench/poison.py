@@ -123,10 +123,10 @@ class Visitors:
         wanted, enough = 0, needed(every) + 5
         while wanted < enough:
             if kind.endswith("robot" if kind == "one robot" else "robots") and self.rng.random() < ROBOT_SHARE:
-                events += self._robot(pushed, one=kind == "one robot")
+                events += self.robot(pushed, one=kind == "one robot")
                 wanted += 1
             else:
-                made, clicked = self._visit(pages, shuffled=kind == "shuffled")
+                made, clicked = self.visit(pages, shuffled=kind == "shuffled")
                 events += made
                 wanted += clicked
         for start in range(0, len(events), 500):
@@ -138,12 +138,13 @@ class Visitors:
         clock_tick(now=self.now())
         sequence_and_drain()
 
-    def _robot(self, pushed: str, *, one: bool) -> list[dict[str, Any]]:
+    def robot(self, pushed: str, *, one: bool) -> list[dict[str, Any]]:
+        """A click on the product it pushes, for any query, by the one robot or by a new one."""
         name = "robot" if one else f"robot-{self.rng.random()}"
         click = {"kind": "click", "product_id": pushed, "query": self.rng.choice(self.queries), "shopper_id": name}
         return self._sent([click])
 
-    def _visit(self, pages: dict[str, Any], *, shuffled: bool) -> tuple[list[dict[str, Any]], int]:
+    def visit(self, pages: dict[str, Any], *, shuffled: bool) -> tuple[list[dict[str, Any]], int]:
         """A page is seen and perhaps clicked; returns its events and whether it was."""
         from bench.online_shoppers import SHOWN, clicked_ranks
         from ranking.serving import SearchRequest, search

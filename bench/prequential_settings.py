@@ -5,5 +5,6 @@ from config.settings import EVENTLOG_PROJECTIONS as _ALL
 
 EVENTLOG_WAKE_UP = ""
 EVENTLOG_PROJECTIONS = [each for each in _ALL if not each.startswith("feedback.")]
-# θ is frozen, and a thread with a connection of its own would keep the database from being copied
+# no thread looks for newer versions: its connection would keep the database from being copied, and with --learn a version
+# serves from the next search on
 FRESHET_MODEL_REFRESH_SECONDS = 0

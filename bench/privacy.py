@@ -5,9 +5,10 @@
 
 Shoppers ask the half of the judged queries whose sha256 is even, see what the pre-trained model answers, and click by
 examination and rating. Of all these click-throughs one version is made by the project's own trainer for each row: as
-usual (no privacy), and in the private form at each ε, ∞ being the form without its noise. A row with noise is the mean of
-several draws. Quality is that of ŷ alone over the whole catalogue. --small takes the judged products and 300 others, 300
-clicks of 200 shoppers, and one draw: to try it, not to cite.
+usual (what a shop gets by default, a projection), LoRA without privacy (the kind that learns under noise, so that what the
+kind costs is told apart from what noise costs), and in the private form at each ε, ∞ being the form without its noise. A
+row with noise is the mean of several draws. Quality is that of ŷ alone over the whole catalogue.
+--small takes the judged products and 300 others, 300 clicks of 200 shoppers, and one draw: to try it, not to cite.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf, isinf
 from pathlib import Path
@@ -35,6 +36,7 @@ from bench.shop import map_option, shop_load
 if TYPE_CHECKING:
     from bench.privacy_shop import Shop
     from bench.search_quality_data import Ratings
+    from ranking.learning.options import TrainOptions
 
 EPSILONS = (inf, 8.0, 3.0, 1.0)
 SMALL = {"clicks": 300, "shoppers": 200, "draws": 1}
@@ -91,10 +93,9 @@ def measure(ratings: Ratings, arguments: argparse.Namespace) -> dict[str, Any]:
     shop = Shop(ratings, halves["asked"], shoppers=arguments.shoppers, seed=arguments.seed)
     with tqdm(total=arguments.clicks, desc="shoppers", unit="click", file=sys.stderr) as bar:
         shop.go_on(until=arguments.clicks, progress=bar.update)
-    rows = [{"row": "before", **shop.quality(shop.before(), halves)}, _row(shop, halves, None, 1, chosen)]
-    console.print(rows)
-    for epsilon in EPSILONS:
-        rows.append(_row(shop, halves, epsilon, 1 if isinf(epsilon) else arguments.draws, chosen))
+    rows = [{"row": "before", **shop.quality(shop.before(), halves)}]
+    for name, options in ways(chosen).items():
+        rows.append(_row(shop, halves, name, options, arguments.draws if noisy(options) else 1))
         console.print(rows[-1])
     return {
         "rows": rows,
@@ -112,20 +113,32 @@ def _option(text: str) -> tuple[str, float | int]:
     return name, int(number) if number.isdigit() else float(number)
 
 
-def _row(
-    shop: Shop, halves: dict[str, list[str]], epsilon: float | None, draws: int, chosen: dict[str, Any]
-) -> dict[str, Any]:
-    """Versions of one kind: their mean quality, its spread over the draws, and what the gate said of them."""
-    from ranking.learning.options import TrainOptions
+def ways(chosen: Mapping[str, Any]) -> dict[str, TrainOptions]:
+    """The options of each row, by its name: first by default, then the kind that can be private, then that at each ε."""
+    from ranking.learning.options import DEFAULTS, options_of_kind
 
-    options = replace(TrainOptions(epsilon=epsilon), **chosen)
+    lora = options_of_kind("lora")
+    found = {"as usual": DEFAULTS, "LoRA, no privacy": lora}
+    for epsilon in EPSILONS:
+        form = "without its noise, ε ∞" if isinf(epsilon) else f"ε {epsilon:g}"
+        found[f"private, {form}"] = replace(lora, epsilon=epsilon)
+    return {name: replace(options, **chosen) for name, options in found.items()}
+
+
+def noisy(options: TrainOptions) -> bool:
+    """Whether another draw gives another version."""
+    return options.epsilon is not None and not isinf(options.epsilon)
+
+
+def _row(shop: Shop, halves: dict[str, list[str]], name: str, options: TrainOptions, draws: int) -> dict[str, Any]:
+    """Versions of one way: their mean quality, its spread over the draws, and what the gate said of them."""
     started, made = time.monotonic(), [shop.make(options) for _ in range(draws)]
     seconds = (time.monotonic() - started) / draws
     found = [shop.quality(each.artefact, halves) for each in made]
     noise = made[0].metrics.get("noise", {})
-    form = "without its noise, ε ∞" if epsilon == inf else f"ε {epsilon:g}" if epsilon else ""
     return {
-        "row": f"private, {form}" if form else "as usual",
+        "row": name,
+        "kind": options.adapter,
         **{half: float(np.mean([each[half] for each in found])) for half in halves},
         "spread": float(max(np.std([each[half] for each in found]) for half in halves)) if draws > 1 else None,
         "multiplier": noise.get("multiplier"),
@@ -154,7 +167,7 @@ def _fewer(products: Path, ratings: Ratings, folder: Path) -> Path:
     return folder / products.name
 
 
-COLUMNS = ("asked", "never", "spread", "multiplier", "steps", "shoppers", "examples", "passed", "seconds")
+COLUMNS = ("kind", "asked", "never", "spread", "multiplier", "steps", "shoppers", "examples", "passed", "seconds")
 
 
 def _table(results: dict[str, Any]) -> Table:

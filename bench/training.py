@@ -3,8 +3,10 @@
     python -m bench.training [--products P] [--judgments J | --clicks C] [--encoder e5] [--steps 20] [--json]
 
 Pairs of a query and a product that was wanted for it: from judgements (rating >= 2), or from a click log. Each loop runs in
-a process of its own, with the same encoder, pairs, batch, length, precision and threads; loops take turns, and medians count.
-What a loop does before its first step, and its first --warm-up steps, are not timed.
+a process of its own, with the same encoder, pairs, batch, length and threads, and in the same precision but for those called
+fp32; loops take turns, and medians count. Full fine-tuning of both towers is what the peer does; a minor version of each
+kind, with that kind's own options, does what a shop needs in its place. What a loop does before its first step, and its
+first --warm-up steps, are not timed: a projection has its queries' vectors by then, or makes them in every step ("new").
 """
 
 from __future__ import annotations
@@ -30,12 +32,29 @@ from bench.shop import map_option
 LOOPS = {
     "peer": "sentence-transformers: one tower for both",
     "peer_tuned": "the same with our savings (*)",
+    "peer_fp32": "sentence-transformers, fp32",
     "full": "full: both towers (a major version)",
     "full_chunked": "full, 16 texts in memory at once",
-    "query_full": "full, query tower (minor)",
+    "full_fp32": "full, fp32",
+    "projection": "projection (minor, the default)",
+    "projection_new": "projection, every query new (**)",
     "lora": "LoRA, query tower (minor)",
     "adalora": "AdaLoRA, query tower (minor)",
     "bottleneck": "bottleneck adapter, query tower (minor)",
+    "query_full": "full, query tower (minor)",
+}
+RATIOS = {
+    "full_to_peer": ("full", "peer"),
+    "full_to_peer_tuned": ("full", "peer_tuned"),
+    "full_fp32_to_peer_fp32": ("full_fp32", "peer_fp32"),
+    "chunked_to_peer": ("full_chunked", "peer"),
+    "projection_to_peer": ("projection", "peer"),
+    "projection_new_to_peer": ("projection_new", "peer"),
+    "lora_to_peer": ("lora", "peer"),
+    "adalora_to_peer": ("adalora", "peer"),
+    "bottleneck_to_peer": ("bottleneck", "peer"),
+    "query_full_to_peer": ("query_full", "peer"),
+    "lora_to_full": ("lora", "full"),
 }
 SECONDS = 3600.0  # no loop takes so long
 
@@ -52,7 +71,7 @@ def main() -> None:
                 rounds[loop].append(_run(loop, arguments))
                 bar.update()
     results = summary(rounds) | {"batch": arguments.batch, "steps": arguments.steps, "threads": arguments.threads}
-    finish(arguments, results, [_table(results, arguments)])
+    finish(arguments, results, _tables(results, arguments))
 
 
 def _arguments() -> argparse.Namespace:
@@ -62,7 +81,9 @@ def _arguments() -> argparse.Namespace:
     map_option(made)
     made.add_argument("--clicks", type=Path, metavar="FILE", help="a click log (query, sku) in place of judgements")
     made.add_argument("--encoder", default="e5", help="as FRESHET_ENCODER (e5)")
-    made.add_argument("--precision", choices=["fp32", "bf16"], default="bf16", help="of all loops (bf16)")
+    made.add_argument(
+        "--precision", choices=["fp32", "bf16"], default="bf16", help="of loops not named for theirs (bf16)"
+    )
     made.add_argument("--batch", type=int, default=32, metavar="N", help="pairs a step (32)")
     made.add_argument("--steps", type=int, default=20, metavar="N", help="timed steps of a loop in a round (20)")
     made.add_argument("--warm-up", type=int, default=3, metavar="N", help="steps before them (3)")
@@ -99,34 +120,34 @@ def summary(rounds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
         ratios = [mine["examples_per_second"] / theirs["examples_per_second"] for mine, theirs in pairs]
         return median(ratios) if ratios else None
 
-    return {
-        "loops": loops,
-        "full_to_peer": ratio("full", "peer"),
-        "full_to_peer_tuned": ratio("full", "peer_tuned"),
-        "chunked_to_peer": ratio("full_chunked", "peer"),
-        "lora_to_full": ratio("lora", "full"),
-    }
+    return {"loops": loops} | {name: ratio(one, other) for name, (one, other) in RATIOS.items()}
 
 
-def _table(results: dict[str, Any], arguments: argparse.Namespace) -> Table:
+def _tables(results: dict[str, Any], arguments: argparse.Namespace) -> list[Table]:
     loops = results["loops"]
-    against = loops.get("peer", {}).get("examples_per_second")
     rows = [
-        [LOOPS[loop], each["examples_per_second"], each["examples_per_second"] / against if against else None,
-         min(each["rounds"]), max(each["rounds"]), each["peak_mb"], each["loss_first"], each["loss_last"]]
+        [LOOPS[loop], each["examples_per_second"], min(each["rounds"]), max(each["rounds"]), each["peak_mb"],
+         each["loss_first"], each["loss_last"]]
         for loop, each in loops.items()
     ]  # fmt: skip
     title = (
         f"{arguments.encoder}, {arguments.precision}, batches of {arguments.batch} pairs, {arguments.threads} threads: medians of "
-        f"{arguments.rounds} rounds of {arguments.steps} steps; full to peer {_times(results['full_to_peer'])}, LoRA to full "
-        f"{_times(results['lora_to_full'])}\n(*) frozen word embeddings, attention written out"
+        f"{arguments.rounds} rounds of {arguments.steps} steps\n(*) frozen word embeddings, attention written out\n"
+        "(**) nothing is remembered: each step encodes its queries, one at a time"
     )
-    columns = ["loop", "examples/s", "to the peer", "slowest", "fastest", "peak MB", "loss at first", "at last"]
-    return table(title, columns, rows)
+    columns = ["loop", "examples/s", "slowest", "fastest", "peak MB", "loss at first", "at last"]
+    return [table(title, columns, rows), _ratios(results)]
 
 
-def _times(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f} times"
+def _ratios(results: dict[str, Any]) -> Table:
+    loops = results["loops"]
+    rows = [
+        [name.replace("_", " "), results[name], loops[one]["peak_mb"], loops[other]["peak_mb"]]
+        for name, (one, other) in RATIOS.items()
+        if results[name] is not None
+    ]
+    columns = ["", "times its examples/s", "peak MB", "peak MB of the other"]
+    return table("Medians of the ratios within a round", columns, rows)
 
 
 if __name__ == "__main__":

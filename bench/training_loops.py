@@ -15,12 +15,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
 import numpy as np
 import orjson
 import torch
+
+if TYPE_CHECKING:
+    from ranking.learning.options import AdapterKind
 
 ALL = 10.0**9  # passes: steps end a loop
 
@@ -89,6 +92,10 @@ def _encoder(given: Any) -> Any:
     return encoder_load(given.encoder, home=settings.FRESHET_HOME)
 
 
+def _precision(loop: str, given: Any) -> Any:
+    return "fp32" if loop.endswith("_fp32") else given.precision
+
+
 def peer(loop: str, given: Any, steps: Steps) -> list[float]:
     """sentence-transformers' trainer with in-batch negatives, as its documentation has it."""
     from datasets import Dataset
@@ -118,7 +125,7 @@ def peer(loop: str, given: Any, steps: Steps) -> list[float]:
         options = SentenceTransformerTrainingArguments(
             output_dir=folder, num_train_epochs=1, per_device_train_batch_size=given.batch, save_strategy="no",
             report_to="none", disable_tqdm=True, seed=given.seed, logging_strategy="steps", logging_steps=1,
-            bf16=given.precision == "bf16", use_cpu=not torch.cuda.is_available(),
+            bf16=_precision(loop, given) == "bf16", use_cpu=not torch.cuda.is_available(),
         )  # fmt: skip
         trainer = SentenceTransformerTrainer(
             model=model, args=options, train_dataset=Dataset.from_dict(rows), callbacks=[Watch()],
@@ -143,7 +150,7 @@ def full(loop: str, given: Any, steps: Steps) -> list[float]:
     ]
     options = replace(
         MAJOR, batch=given.batch, at_once=16 if loop == "full_chunked" else 2 * given.batch, epochs=ALL,
-        most_steps=given.steps + given.warm_up, threads=given.threads, precision=given.precision,
+        most_steps=given.steps + given.warm_up, threads=given.threads, precision=_precision(loop, given),
     )  # fmt: skip
     return train_major(
         query=query, product=product, scale=head_default(query.name).dense, pairings=pairings, options=options,
@@ -152,14 +159,15 @@ def full(loop: str, given: Any, steps: Steps) -> list[float]:
 
 
 def minor(loop: str, given: Any, steps: Steps) -> list[float]:
-    """Our fine-tuning of the query tower, with all that a minor version is trained with: hard negatives, distillation, average."""
+    """A minor version of a kind, with that kind's own options and all that it is trained with besides."""
     from bench.training_data import catalogue_make
     from feedback.contexts import query_context
     from feedback.joining import ClickThrough
     from ranking.learning.artefact import Artefact
     from ranking.learning.evaluate import remember
     from ranking.learning.examples import clicked_rows, examples_read
-    from ranking.learning.options import DEFAULTS
+    from ranking.learning.options import options_of_kind
+    from ranking.learning.projection import frozen_in_training
     from ranking.learning.train import train
     from ranking.relevance import head_default
 
@@ -170,24 +178,44 @@ def minor(loop: str, given: Any, steps: Steps) -> list[float]:
         for n, (query, each) in enumerate(data.pairs)
         if (context := query_context(query))
     ]
-    adapter: Any = "full" if loop == "query_full" else loop
     options = replace(
-        DEFAULTS, adapter=adapter, batch=given.batch, epochs=ALL,
+        options_of_kind(KIND_OF[loop]), batch=given.batch, epochs=ALL,
         most_steps=given.steps + given.warm_up, threads=given.threads, precision=given.precision,
     )  # fmt: skip
-    catalogue = catalogue_make(encoder, data.products, list(data.products))
-    clicked_for, before = clicked_rows(closed, catalogue), remember(encoder.encode_query)
+    catalogue, parent = (
+        catalogue_make(encoder, data.products, list(data.products)),
+        Artefact(head_default(encoder.name)),
+    )
+    frozen = frozen_in_training(encoder, parent, options)
+    clicked_for, before = clicked_rows(closed, catalogue), remember(frozen.encode_query)
+    examples = examples_read(closed, catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for)
+
+    def ended(share: float) -> None:
+        steps.end(share)
+        if loop == "projection_new":
+            vectors_forget()
+
     return train(
-        frozen=encoder, parent=Artefact(head_default(encoder.name)), catalogue=catalogue, clicked_for=clicked_for,
-        examples=examples_read(closed, catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for),
-        options=options, seed=given.seed, before=before, progress=steps.end,
+        frozen=frozen, parent=parent, catalogue=catalogue, clicked_for=clicked_for, examples=examples,
+        options=options, seed=given.seed, before=before, progress=ended,
     ).losses  # fmt: skip
 
 
+def vectors_forget() -> None:
+    """Let the next step of a projection encode all its queries, as if each were asked for the first time."""
+    from ranking.learning import projection
+
+    projection._known.clear()
+
+
 Loop = Callable[[str, Any, Steps], list[float]]
+KIND_OF: Mapping[str, AdapterKind] = {
+    "projection": "projection", "projection_new": "projection",
+    "lora": "lora", "adalora": "adalora", "bottleneck": "bottleneck", "query_full": "full",
+}  # fmt: skip
 RUN: Mapping[str, Loop] = {
-    "peer": peer, "peer_tuned": peer, "full": full, "full_chunked": full,
-    "query_full": minor, "lora": minor, "adalora": minor, "bottleneck": minor,
+    "peer": peer, "peer_tuned": peer, "peer_fp32": peer, "full": full, "full_chunked": full, "full_fp32": full,
+    **dict.fromkeys(KIND_OF, minor),
 }  # fmt: skip
 
 if __name__ == "__main__":
