@@ -205,7 +205,7 @@ def vectors_forget() -> None:
     """Let the next step of a projection encode all its queries, as if each were asked for the first time."""
     from ranking.learning import projection
 
-    projection._known.clear()
+    projection.vectors_forget()
 
 
 Loop = Callable[[str, Any, Steps], list[float]]

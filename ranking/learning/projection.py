@@ -43,6 +43,11 @@ REMEMBERED = 20_000  # frozen vectors that a trainer keeps from version to versi
 _known: LRUCache[tuple[str, str, int], Tensor] = LRUCache(REMEMBERED)
 
 
+def vectors_forget() -> None:
+    """Forget all frozen vectors, as a process that has just started."""
+    _known.clear()
+
+
 class Remembering(Encoder):
     """A tower in training: the frozen vector of each text is made once, as searches make it (fp32, one at a time)."""
 

@@ -70,7 +70,9 @@ _INSIDE: Space = MappingProxyType({
 
 def space_of(options: TrainOptions) -> Space:
     """What is varied of the kind of adapter that is trained: one behind the tower is held by other options than those inside."""
-    return _PROJECTION if options.adapter == "projection" else _INSIDE
+    if options.adapter == "projection":
+        return _PROJECTION
+    return {**_INSIDE, "learning_rate": Real(1e-6, 1e-3, log=True)} if options.adapter == "full" else _INSIDE
 
 
 def suggested(trial: Trial, space: Space) -> dict[str, Any]:

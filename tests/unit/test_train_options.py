@@ -28,6 +28,7 @@ def test_the_defaults_of_a_kind_and_all_that_a_search_may_find_for_it_can_be_set
 
 def test_a_kind_that_is_chosen_brings_its_own_defaults() -> None:
     assert train_options_checked({"adapter": "lora"}) == TrainOptions()
+    assert train_options_checked({"adapter": "full"}).learning_rate == 2e-5
     assert train_options_checked({"adapter": "bottleneck", "rank": 4}) == TrainOptions(adapter="bottleneck", rank=4)
 
 
