@@ -51,6 +51,9 @@ class Trial:
     crowding: tuple[str | None, float] = (None, 0.0)
     most_crowding: float = 1.0
     personal: bool = False  # newer click-throughs say beyond chance that its shopper tower helps those it knows
+    costly: bool = (
+        False  # it makes every product be embedded anew: what it gains on click-throughs must be more than noise
+    )
     replaces: bool = False  # it takes the serving version's place for another reason than being better
     unasked: tuple[Doubles, Doubles] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
 
@@ -127,8 +130,12 @@ def better_somewhere(trial: Trial) -> str | None:
         gained = mean_known(trial.candidate_list - trial.serving_list)
         return None if gained is None or gained > 0 else "nDCG@10 on the judgement list is not better"
     pairs = ((trial.serving.accuracy, trial.candidate.accuracy), (trial.serving.mrr, trial.candidate.mrr))
-    changes = [float(np.nanmean(after - before)) for before, after in pairs if not np.isnan(before).all()]
-    return "no figure is better than the serving version's" if changes and max(changes) < 0 else None
+    changes = [(after - before)[~np.isnan(before)] for before, after in pairs if not np.isnan(before).all()]
+    if trial.costly:
+        sure = any(change.mean() > _noise(change) for change in changes)
+        return None if sure else "no figure is better than the serving version's by more than noise"
+    fell = changes and max(float(change.mean()) for change in changes) < 0
+    return "no figure is better than the serving version's" if fell else None
 
 
 def learns_more_than_it_forgets(trial: Trial) -> str | None:

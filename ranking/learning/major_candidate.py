@@ -129,7 +129,7 @@ def _judged(
     moves = overlaps(serving=serving, candidate=candidate, examples=judging, catalogue=catalogue)
     trial = Trial(
         *newest, *nothing, serving_list, candidate_list, taught_by=taught_by, overlaps=moves,
-        least_overlap=options.least_overlap, replaces=replaces,
+        least_overlap=options.least_overlap, replaces=replaces, costly=True,
     )  # fmt: skip
     verdict = gate(trial)
     lifts = expected_lifts([*calibrating, *judging], encode=after, head=head, catalogue=moved, parent=rival.expected)

@@ -80,6 +80,17 @@ def test_a_better_version_passes_with_its_figures() -> None:
     assert verdict.figures["candidate"]["accuracy"] - verdict.figures["serving"]["accuracy"] == pytest.approx(0.05)
 
 
+def test_what_costs_a_catalogues_embedding_must_gain_more_than_noise() -> None:
+    before = judged(accuracy=0.6, mrr=0.5)
+    luck = np.random.default_rng(1).normal(0.0, 0.3, 100)
+    lucky = Judged(before.accuracy, before.accuracy, before.mrr + luck - luck.mean() + 0.01, before.log_loss)
+    better = judged(accuracy=0.6, mrr=0.55)
+
+    assert gate(trial(before, lucky)).reason is None
+    assert "more than noise" in (gate(replace(trial(before, lucky), costly=True)).reason or "")
+    assert gate(replace(trial(before, better), costly=True)).reason is None
+
+
 @pytest.mark.parametrize(
     ("candidate", "reason"),
     [
