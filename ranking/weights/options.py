@@ -22,7 +22,7 @@ class WeightOptions:
     global_pseudo_count: float = 80.0
     """m of g from impressions: a few queries show a product most, and say less of all others. With 5, simulated shoppers
     of the sample shop had 0.034 nDCG@10 less on queries that were asked and 0.025 less on queries that were not than with
-    20. With 20, three simulations of Chorus lost up to 0.017 on queries never asked beside 80; more than that gains none."""
+    20. With 20, simulations of Chorus in memory lost up to 0.017 on queries never asked beside 80; more gains none."""
     recent_pseudo_count: float = 10.0
     """m of the recent part of v: recent clicks at which they count as much as all that was learned before."""
     breadth_pseudo_count: float = 1.0
