@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal, TypeAlias
 from unicodedata import category, normalize
 
-ContextKind: TypeAlias = Literal["query"]
+import orjson
+
+ContextKind: TypeAlias = Literal["query", "product", "basket", "history"]
+HOME = "home"  # the key of what is shown to a shopper on no product's page: what is learned there holds for all
 
 _LONGEST_KEY = 240  # characters: a B-tree entry holds at most 2,704 bytes, and one character may take 4
 _KEPT = 200  # a longer key keeps so many characters and ends in a digest of the whole
@@ -30,12 +34,31 @@ def query_context(text: str) -> Context | None:
     return Context("query", key, text) if key else None
 
 
+def product_context(product_id: str) -> Context:
+    """The context of a product's page."""
+    return Context("product", _bounded(product_id), product_id)
+
+
+def basket_context(product_ids: Sequence[str]) -> Context:
+    """The context of a basket: the same products in any order are the same one."""
+    key = orjson.dumps(sorted(set(product_ids))).decode()
+    return Context("basket", _bounded(key), key)
+
+
+def home_context() -> Context:
+    """The context of a shopper's history alone."""
+    return Context("history", HOME, HOME)
+
+
 def context_key(text: str) -> str:
     """Normalise a query: NFKC, case folded, punctuation and white space collapsed to single spaces.
 
     Letters of every script, digits, symbols and emoji stay. Normalising a key again changes nothing.
     """
-    key = bare_text(text)
+    return _bounded(bare_text(text))
+
+
+def _bounded(key: str) -> str:
     if len(key) <= _LONGEST_KEY:
         return key
     return f"{key[:_KEPT].strip()} {blake2b(key.encode(), digest_size=16).hexdigest()}"

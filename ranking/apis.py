@@ -19,6 +19,8 @@ from ranking import schemas
 from ranking.cadence import learning_of, learning_set
 from ranking.inputs import check_names, query_text, search_read
 from ranking.judgements import judgements_of, judgements_record
+from ranking.recommendation_inputs import recommendation_read
+from ranking.recommending import recommend
 from ranking.registry import model_promote, model_rollback
 from ranking.selectors import learning_answer, models_answer, weights_answer
 from ranking.services import weights_put
@@ -43,6 +45,28 @@ class SearchApi(APIView):
             _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
             asked = replace(asked, subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id))
         return Response(search(asked))
+
+
+class RecommendationsApi(APIView):
+    """Products for a home page, a product's page or a basket, best first by relevance × weight.
+
+    A shopper who is not known, a product that nobody visited and a shop without feedback get an answer too.
+    """
+
+    required_scope = "search"
+
+    @extend_schema(
+        operation_id="recommendations",
+        tags=["recommendations"],
+        parameters=schemas.RECOMMENDATIONS,
+        responses=schemas.Recommendations,
+    )
+    def get(self, request: Request) -> Response:
+        asked = recommendation_read(request.query_params, shop_id=_key(request).shop_id, now=timezone.now())
+        if shopper_id := request.query_params.get("shopper_id"):
+            _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
+            asked = replace(asked, subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id))
+        return Response(recommend(asked))
 
 
 class RankingApi(APIView):

@@ -60,7 +60,7 @@ def search_read(params: QueryDict, *, shop_id: int, now: datetime) -> SearchRequ
         filter_texts=filters,
         facets=_facets(params.get("facets", "")),
         sort=_sort(params.get("sort", "relevance")),
-        explain=_switch(params.get("explain", "0"), "explain"),
+        explain=switch(params.get("explain", "0"), "explain"),
         now=now.timestamp(),
     )
 
@@ -105,7 +105,8 @@ def _sort(text: str) -> Sort:
     raise BadParameter(f"sort is one of {', '.join(SORTS)}, not {text[:50]!r}.", field="sort")
 
 
-def _switch(text: str, name: str) -> bool:
+def switch(text: str, name: str) -> bool:
+    """1 or 0."""
     if text not in ("0", "1", "true", "false"):
         raise BadParameter(f"{name} is 1 or 0, not {text[:50]!r}.", field=name)
     return text in ("1", "true")

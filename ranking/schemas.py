@@ -13,6 +13,7 @@ from ranking.cadence import Learning
 from ranking.filters import FACETS, SORTS
 from ranking.inputs import WeightIn
 from ranking.judgements import MOST_JUDGEMENTS, JudgementIn
+from ranking.strategies.mixes import SURFACES
 
 
 class RankingBlock(BaseModel):
@@ -38,6 +39,10 @@ class Explanation(BaseModel):
     basis: str
     personal: float | None = Field(
         None, description="What the taste of the shopper who asks adds to the logit of the relevance, where it counts"
+    )
+
+    strategies: dict[str, float] | None = Field(
+        None, description="Of a recommendation: what each strategy adds to the logit of the relevance"
     )
 
 
@@ -70,6 +75,12 @@ class Answer(BaseModel):
     facets: dict[str, list[FacetValue]]
     total: int
     corrected_query: str | None
+
+
+class Recommendations(BaseModel):
+    ranking: RankingBlock
+    items: list[Item]
+    total: int
 
 
 class TokenIn(BaseModel):
@@ -177,6 +188,15 @@ SEARCH = [
     _parameter("filter", "field:value, for example brand:HP, price:10..50, attributes.colour:Black.", many=True),
     _parameter("facets", f"Comma separated: {', '.join(FACETS)}."),
     _parameter("sort", "Relevance when absent; other orders list what is relevant enough.", enum=SORTS),
+    _parameter("explain", "1: say of each item why it stands there.", enum=["0", "1"]),
+]
+RECOMMENDATIONS = [
+    _parameter("surface", "Where they are shown.", required=True, enum=SURFACES),
+    _parameter("shopper_id", "The shop's id of the shopper; with a public key it needs shopper_signature."),
+    _parameter("shopper_signature", "HMAC-SHA256 of shopper_id in hex, made by the shop's server."),
+    _parameter("product_id", "The product of the page; of a basket each of its products.", many=True),
+    _parameter("k", "How many items, 1 to 100; 20 when absent.", OpenApiTypes.INT),
+    _parameter("filter", "field:value, as in searches.", many=True),
     _parameter("explain", "1: say of each item why it stands there.", enum=["0", "1"]),
 ]
 WEIGHTS = [

@@ -4,6 +4,7 @@ from ranking import apis
 
 urlpatterns = [
     path("search", apis.SearchApi.as_view()),
+    path("recommendations", apis.RecommendationsApi.as_view()),
     path("rankings", apis.RankingsApi.as_view()),
     path("rankings/<str:token>", apis.RankingApi.as_view()),
     path("weights", apis.WeightsApi.as_view()),

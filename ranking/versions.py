@@ -32,6 +32,7 @@ from ranking.serving import explanation
 from ranking.towers import Model, model_at, query_vectors
 from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.evidence import Evidence, ShopEvidence
+from ranking.weights.formula import weights
 from ranking.weights.options import DEFAULTS
 
 Floats = NDArray[np.float64]
@@ -74,18 +75,9 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     model = model_at(shop_id, read.model)
     _await_history(read)
     items = _items(read)
-    idfs = _idfs(read)
     evidence = _evidence(read, items, model)
-    vectors = _vectors(read, items, model)
-    scores = score(
-        dense=_cosines(query_vectors.get(model, read.query or "").astype(np.float64), vectors, items),
-        bm25=_bm25(read, items, idfs),
-        idf=QueryText(read.terms).largest(idfs),
-        head=model.head,
-        kind="query",
-        evidence=evidence,
-        normaliser=read.scalars["normaliser"],
-        taste=_taste(read, vectors, items, model),
+    scores = (_search_scores if read.context_kind in (None, "query") else _recommendation_scores)(
+        read, items, evidence, model
     )
     return {
         "ranking": {
@@ -101,6 +93,29 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
         "total": int(read.scalars["total"]),
         "corrected_query": None,
     }
+
+
+def _search_scores(read: RankingToken, items: Sequence[OldItem], evidence: Evidence, model: Model) -> Scores:
+    idfs = _idfs(read)
+    vectors = _vectors(read, items, model)
+    return score(
+        dense=_cosines(query_vectors.get(model, read.query or "").astype(np.float64), vectors, items),
+        bm25=_bm25(read, items, idfs),
+        idf=QueryText(read.terms).largest(idfs),
+        head=model.head,
+        kind="query",
+        evidence=evidence,
+        normaliser=read.scalars["normaliser"],
+        taste=_taste(read, vectors, items, model),
+    )
+
+
+def _recommendation_scores(read: RankingToken, items: Sequence[OldItem], evidence: Evidence, model: Model) -> Scores:
+    """ŷ is in the token: what strategies said came of sums that went on decaying since, and of lists that were cut."""
+    y = np.array([read.scalars[f"y{item.id}"] for item in items], dtype=np.float64)
+    w = weights(relevance=y, evidence=evidence, normaliser=read.scalars["normaliser"])
+    unknown = np.full(len(items), np.nan)
+    return Scores(dense=unknown, lexical=np.zeros(len(items)), relevance=y, weights=w, score=y * w.weight)
 
 
 def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
@@ -248,7 +263,7 @@ WITH fact AS (
     FROM feedback_interaction i
     JOIN unnest(%(kinds)s::text[], %(values)s::double precision[]) AS v (kind, value) ON v.kind = i.kind
    WHERE i.shop_id = %(shop)s AND i.position <= %(position)s AND i.product_id = ANY(%(products)s::text[])
-     AND (%(keys)s::text[] IS NULL OR (i.context_kind = 'query' AND i.context_key = ANY(%(keys)s::text[])))
+     AND (%(keys)s::text[] IS NULL OR (i.context_kind = %(kind)s AND i.context_key = ANY(%(keys)s::text[])))
   UNION ALL
   SELECT m.context_key, s.product_id, 0,
          coalesce(e.curve[r.rank], coalesce(e.curve[e.ranks] * ln(1 + e.ranks::double precision), ln(2::double precision))
@@ -260,7 +275,7 @@ WITH fact AS (
                         ORDER BY x.position DESC LIMIT 1) e ON true
    WHERE m.shop_id = %(shop)s AND m.position <= %(position)s AND m.items && %(products)s::text[]
      AND s.product_id = ANY(%(products)s::text[])
-     AND (%(keys)s::text[] IS NULL OR (m.context_kind = 'query' AND m.context_key = ANY(%(keys)s::text[])))
+     AND (%(keys)s::text[] IS NULL OR (m.context_kind = %(kind)s AND m.context_key = ANY(%(keys)s::text[])))
 ), left_of AS (
   SELECT *, power(2.0, -least(greatest(%(now)s - extract(epoch FROM at)::double precision, 0) / %(half_life)s,
                               {MOST_HALF_LIVES})) AS share
@@ -294,6 +309,7 @@ def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> d
         "kinds": list(DEFAULTS.values),
         "values": list(DEFAULTS.values.values()),
         "shop": read.shop_id,
+        "kind": read.context_kind or "query",
         "position": read.positions.get("weights", 0),
         "products": [item.product_id for item in items],
         "now": read.now,
@@ -310,10 +326,13 @@ def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model) -> Evi
         )
     }
     near = _near_keys(read)
-    keys = [*near, *([read.context_key] if read.context_key else [])]
+    own_key = (
+        None if read.context_kind == "history" else read.context_key
+    )  # what others did on their home pages is theirs
+    keys = [*near, *([own_key] if own_key else [])]
     lasting = _facts(read, items, keys, DEFAULTS.context_half_life_seconds) if keys else []
-    recent = _facts(read, items, [read.context_key], DEFAULTS.recent_half_life_seconds) if read.context_key else []
-    own = {product: sums for key, product, *sums in lasting if key == read.context_key}
+    recent = _facts(read, items, [own_key], DEFAULTS.recent_half_life_seconds) if own_key else []
+    own = {product: sums for key, product, *sums in lasting if key == own_key}
     lent: dict[str, list[float]] = {}
     for key, product, reward, exposure in lasting:
         if key in near:
@@ -368,7 +387,7 @@ def _operator(read: RankingToken, items: Sequence[OldItem]) -> Floats:
                 WHERE until IS NULL OR until > %s ORDER BY product_id, context_key DESC""",
             [
                 read.shop_id,
-                read.context_key or "",
+                read.context_key if read.context_kind == "query" and read.context_key else "",
                 read.positions.get("weights", 0),
                 [item.product_id for item in items],
                 read.now,

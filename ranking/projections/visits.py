@@ -1,0 +1,248 @@
+"""Who visited what: shoppers' newest steps, what each had, how popular products are, and which go together.
+
+Everything that recommendations are made from, moved set-based as events arrive, so that the next request knows. Impressions
+change none of it: to be shown is not to be wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
+
+import numpy as np
+
+from eventlog.database import query, rows
+from eventlog.events import RecordedEvent
+from eventlog.projection import Projection
+from feedback.events import InteractionRecorded, ShopperErased
+from ranking.visits.companions import PAIR, Companions, Pairs, companions_add, companions_unpack, pairs_of
+from ranking.visits.options import VISITS, pull
+from ranking.visits.owned import Owned
+from ranking.visits.popularity import HALF_LIVES, Visited
+from ranking.visits.steps import NO_STEPS, Steps, steps_add, steps_of, steps_unpack
+from ranking.weights.decay import MOST_HALF_LIVES
+
+Product = tuple[int, str]  # shop, product_id
+NOTHING = 1e-100
+
+
+class Visits(Projection):
+    name = "visits"
+    event_types = frozenset({InteractionRecorded.type, ShopperErased.type})
+    tables = (
+        "ranking_visitor",
+        "ranking_owned",
+        "ranking_visited",
+        "ranking_shopvisits",
+        "ranking_covisited",
+        "ranking_visitorerased",
+    )
+
+    def apply(self, events: Sequence[RecordedEvent]) -> None:
+        """Take each stretch between erasures at once: what was erased must be gone before what comes after is added."""
+        stretch: list[RecordedEvent] = []
+        for event in events:
+            if event.type == ShopperErased.type:
+                _visit(stretch)
+                stretch = []
+                _erase(UUID(event.data["subject_id"]))
+            else:
+                stretch.append(event)
+        _visit(stretch)
+
+
+visits = Visits()
+
+
+def _erase(subject: UUID) -> None:
+    query("DELETE FROM ranking_visitor WHERE subject_id = %s", [subject])
+    query("DELETE FROM ranking_owned WHERE subject_id = %s", [subject])
+    query("INSERT INTO ranking_visitorerased (subject_id) VALUES (%s) ON CONFLICT DO NOTHING", [subject])
+
+
+def _visit(events: Sequence[RecordedEvent]) -> None:
+    if not events:
+        return
+    numbers = _numbers(events)
+    _merge_visited(events, numbers)
+    _merge_shops(events)
+    subjects = _subjects(events)
+    known = [event for event in events if event.subject_id in subjects]
+    if not known:
+        return
+    steps, pairs = _walk(known, numbers, _steps_read(subjects))
+    _merge_owned(known, numbers)
+    _write_steps({event.subject_id: event.shop_id for event in known if event.subject_id}, steps)
+    if len(pairs):
+        _merge_companions(pairs, {numbers[_product(event)]: event.shop_id for event in known})
+
+
+def _product(event: RecordedEvent) -> Product:
+    return event.shop_id, event.data["product_id"]
+
+
+def _numbers(events: Sequence[RecordedEvent]) -> dict[Product, int]:
+    """The number of each product: the position of the first event that named it."""
+    first: dict[Product, int] = {}
+    for event in events:
+        first.setdefault(_product(event), event.position)
+    known = rows(
+        """SELECT v.shop_id, v.product_id, v.id FROM unnest(%s::integer[], %s::text[]) AS g (shop_id, product_id)
+             JOIN ranking_visited v ON v.shop_id = g.shop_id AND v.product_id = g.product_id""",
+        [[shop_id for shop_id, _ in first], [product_id for _, product_id in first]],
+    )
+    return first | {(shop_id, product_id): id_ for shop_id, product_id, id_ in known}
+
+
+def _subjects(events: Iterable[RecordedEvent]) -> set[UUID]:
+    """Subjects of these events that were not erased."""
+    named = list({event.subject_id for event in events if event.subject_id is not None})
+    gone = rows("SELECT subject_id FROM ranking_visitorerased WHERE subject_id = ANY(%b::uuid[])", [named])
+    return set(named) - {subject for (subject,) in gone}
+
+
+def _steps_read(subjects: Collection[UUID]) -> dict[UUID, Steps]:
+    found = rows(
+        "SELECT subject_id, steps FROM ranking_visitor WHERE subject_id = ANY(%b::uuid[])",
+        [list(subjects)],
+        binary=True,
+    )
+    return {subject: steps_unpack(steps) for subject, steps in found}
+
+
+def _walk(
+    events: Sequence[RecordedEvent], numbers: dict[Product, int], steps: dict[UUID, Steps]
+) -> tuple[dict[UUID, Steps], Pairs]:
+    """Let subjects take their steps in the order of the log: their newest steps afterwards, and all pairs on the way."""
+    found: list[Pairs] = []
+    for event in events:
+        weight = pull(event.data["kind"])
+        if weight == 0.0 or event.subject_id is None:
+            continue
+        before = steps.get(event.subject_id, NO_STEPS)
+        number, at = numbers[_product(event)], event.effective_at.timestamp()
+        found.append(pairs_of(before, number, at, weight))
+        steps[event.subject_id] = steps_add(before, steps_of([(number, at, weight, event.position)]), VISITS.steps)
+    return steps, np.concatenate(found) if found else np.zeros(0, dtype=PAIR)
+
+
+def _write_steps(shops: dict[UUID, int], steps: dict[UUID, Steps]) -> None:
+    moved = [subject for subject in shops if subject in steps]
+    query(
+        """INSERT INTO ranking_visitor (subject_id, shop_id, steps)
+           SELECT * FROM unnest(%b::uuid[], %b::integer[], %b::bytea[])
+           ON CONFLICT (subject_id) DO UPDATE SET steps = excluded.steps""",
+        [moved, [shops[subject] for subject in moved], [steps[subject].tobytes() for subject in moved]],
+    )
+
+
+def _merge_companions(pairs: Pairs, shops: dict[int, int]) -> None:
+    touched = np.unique(pairs["of"]).tolist()
+    stored: dict[int, Companions] = {}
+    for id_, shop_id, packed in rows(
+        "SELECT v.id, v.shop_id, c.companions FROM ranking_visited v LEFT JOIN ranking_covisited c ON c.id = v.id"
+        " WHERE v.id = ANY(%b::bigint[])",
+        [touched],
+        binary=True,
+    ):
+        shops[id_] = shop_id
+        if packed is not None:
+            stored[id_] = companions_unpack(packed)
+    merged = companions_add(stored, pairs)
+    owners, index = np.unique(pairs["of"], return_inverse=True)
+    totals = dict(zip(owners.tolist(), np.bincount(index, weights=pairs["sum"]).tolist(), strict=True))
+    query(
+        """INSERT INTO ranking_covisited AS t (id, shop_id, total, companions)
+           SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::double precision[], %b::bytea[])
+           ON CONFLICT (id) DO UPDATE SET total = t.total + excluded.total, companions = excluded.companions""",
+        [
+            list(merged),
+            [shops[id_] for id_ in merged],
+            [totals.get(id_, 0.0) for id_ in merged],
+            [each.tobytes() for each in merged.values()],
+        ],
+    )
+
+
+def _left(half_life: float, side: str, column: str) -> str:
+    """What is left of a stored or of a new sum at the later of their times."""
+    half_lives = f"least((greatest(t.at, excluded.at) - {side}.at) / {half_life}, {MOST_HALF_LIVES})"
+    return f"CASE WHEN {side}.{column} < {NOTHING} THEN 0 ELSE {side}.{column} * power(2.0, -{half_lives}) END"
+
+
+def _added(half_life: float, column: str) -> str:
+    return f"{column} = {_left(half_life, 't', column)} + {_left(half_life, 'excluded', column)}"
+
+
+_MERGE_VISITED = f"""
+INSERT INTO ranking_visited AS t (shop_id, product_id, id, first_at, at, day, week, month)
+SELECT * FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::double precision[], %s::double precision[],
+                     %s::double precision[], %s::double precision[], %s::double precision[])
+ON CONFLICT (shop_id, product_id) DO UPDATE SET
+  {", ".join(_added(half_life, name) for name, half_life in HALF_LIVES.items())},
+  first_at = least(t.first_at, excluded.first_at), at = greatest(t.at, excluded.at)"""
+
+
+def _merge_visited(events: Sequence[RecordedEvent], numbers: dict[Product, int]) -> None:
+    of: dict[Product, Visited] = {}
+    for event in events:
+        product = _product(event)
+        visited = of.setdefault(product, Visited(numbers[product]))
+        visited.add(pull(event.data["kind"]), event.effective_at.timestamp())
+    given = list(of.values())
+    query(
+        _MERGE_VISITED,
+        [
+            [shop_id for shop_id, _ in of],
+            [product_id for _, product_id in of],
+            [each.id for each in given],
+            [each.first_at for each in given],
+            [each.at for each in given],
+            *([each.sums[part] for each in given] for part in range(len(HALF_LIVES))),
+        ],
+    )
+
+
+_MERGE_SHOPS = f"""
+INSERT INTO ranking_shopvisits AS t (shop_id, at, day, week, month)
+SELECT * FROM unnest(%s::integer[], %s::double precision[], %s::double precision[], %s::double precision[],
+                     %s::double precision[])
+ON CONFLICT (shop_id) DO UPDATE SET
+  {", ".join(_added(half_life, name) for name, half_life in HALF_LIVES.items())}, at = greatest(t.at, excluded.at)"""
+
+
+def _merge_shops(events: Sequence[RecordedEvent]) -> None:
+    of: dict[int, Visited] = {}
+    for event in events:
+        of.setdefault(event.shop_id, Visited(0)).add(pull(event.data["kind"]), event.effective_at.timestamp())
+    given = list(of.values())
+    sums = [[each.sums[part] for each in given] for part in range(len(HALF_LIVES))]
+    query(_MERGE_SHOPS, [list(of), [each.at for each in given], *sums])
+
+
+_MERGE_OWNED = f"""
+INSERT INTO ranking_owned AS t (subject_id, visited_id, purchases, reward, first_at, at, bought_at, dismissed_at)
+SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::integer[], %s::double precision[], %s::double precision[],
+                     %s::double precision[], %s::double precision[], %s::double precision[])
+ON CONFLICT (subject_id, visited_id) DO UPDATE SET
+  {_added(VISITS.owned_half_life_seconds, "reward")}, purchases = t.purchases + excluded.purchases,
+  first_at = least(t.first_at, excluded.first_at), at = greatest(t.at, excluded.at),
+  bought_at = greatest(t.bought_at, excluded.bought_at), dismissed_at = greatest(t.dismissed_at, excluded.dismissed_at)"""
+
+
+def _merge_owned(events: Sequence[RecordedEvent], numbers: dict[Product, int]) -> None:
+    of: dict[tuple[UUID, int], Owned] = {}
+    for event in events:
+        assert event.subject_id is not None
+        owned = of.setdefault((event.subject_id, numbers[_product(event)]), Owned())
+        owned.add(event.data["kind"], event.effective_at.timestamp())
+    given = list(of.values())
+    query(
+        _MERGE_OWNED,
+        [
+            [subject for subject, _ in of],
+            [number for _, number in of],
+            *([getattr(each, name) for each in given]
+              for name in ("purchases", "reward", "first_at", "at", "bought_at", "dismissed_at")),
+        ],
+    )  # fmt: skip

@@ -1,0 +1,66 @@
+"""What a recommendation is asked from: the items of its context, and what the shopper did with each product (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.visits.companions import Companions
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+OWNED = np.dtype(
+    [("id", "<i8"), ("purchases", "<i4"), ("reward", "<f8"), ("first_at", "<f8"), ("at", "<f8"), ("bought_at", "<f8"),
+     ("dismissed_at", "<f8")]
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The T items of a context, newest first: the products of a page or a basket, or those of a shopper's newest steps.
+
+    `ids` (T,) are numbers of visited products (0: never visited), `at` (T,) their times, `pull` (T,) what the interaction
+    said; `companions` and `totals` (T,) are what they were visited with. `owned` is what the shopper did with each product,
+    by number; times in seconds, NaN for never.
+    """
+
+    now: float
+    ids: Ints
+    at: Floats
+    pull: Floats
+    companions: Sequence[Companions]
+    totals: Floats
+    owned: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=OWNED))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The N candidates of a recommendation, one entry a product, shape (N,) each.
+
+    `numbers`: as visited products, 0 for one that nobody ever visited; `dense`: cosine with the context, NaN where there is
+    no vector; `day`, `week`, `month`: decayed visits as of now; `age`: seconds since it came into the catalogue.
+    """
+
+    numbers: Ints
+    dense: Floats
+    day: Floats
+    week: Floats
+    month: Floats
+    age: Floats
+    shop: tuple[float, float, float] = (0.0, 0.0, 0.0)  # the same visits of the whole shop
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def spread(numbers: Ints, ids: Ints, values: Floats) -> Floats:
+    """Values of some products, by number, over the candidates, (N,); 0 for all others. `ids` (M,) are each there once."""
+    if not len(ids):
+        return np.zeros(len(numbers))
+    order = np.argsort(ids, kind="stable")
+    at = np.minimum(np.searchsorted(ids[order], numbers), len(ids) - 1)
+    return np.where(ids[order][at] == numbers, values[order][at], 0.0)

@@ -1,0 +1,190 @@
+"""The candidates of a recommendation with all that scoring needs, read from PostgreSQL in one statement.
+
+What strategies proposed by number is joined by what the statement finds itself: the nearest vectors, the popular, the
+trending and the newest products; a small shop, or what a filter leaves of one, is taken whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventlog.database import rows
+from ranking.filters import Filter
+from ranking.projections.vectors import embedding_table
+from ranking.retrieval import WHOLE, Candidates, Snapshot
+from ranking.strategies.asked import Pool
+from ranking.vector_formats import vector_text
+from ranking.visits.popularity import HALF_LIVES, popularity_order
+from ranking.weights.decay import MOST_HALF_LIVES, decay
+from ranking.weights.options import DEFAULTS, WeightOptions
+
+NEAREST, POPULAR, TRENDING, NEWEST = 150, 100, 30, 50
+_LIVE = "p.shop_id = %(shop)s AND p.retired_at IS NULL AND p.product_id <> ALL(%(without)s::text[])"
+
+
+def _left(sums: str, half_life: str, at: str = "at") -> str:
+    return f"power(2.0, -least(greatest(%(now)s - {sums}.{at}, 0) / %({half_life})s, {MOST_HALF_LIVES}))"
+
+
+def _best_visited(name: str, most: int, conditions: str) -> str:
+    return f"""SELECT p.id FROM ranking_visited t JOIN catalog_product p ON p.shop_id = t.shop_id AND p.product_id = t.product_id
+                WHERE t.shop_id = %(shop)s AND t.{name} > 0 AND {_LIVE}{conditions}
+                ORDER BY {popularity_order(name)} DESC, p.id LIMIT {most}"""
+
+
+def _sources(table: str | None, conditions: str, *, whole: bool) -> list[str]:
+    if whole:
+        return [f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions}"]
+    proposed = f"""SELECT p.id FROM unnest(%(numbers)s::bigint[]) AS g (id) JOIN ranking_visited t ON t.id = g.id
+                     JOIN catalog_product p ON p.shop_id = t.shop_id AND p.product_id = t.product_id
+                    WHERE {_LIVE}{conditions}"""
+    newest = f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions} ORDER BY p.id DESC LIMIT {NEWEST}"
+    found = [proposed, newest, _best_visited("week", POPULAR, conditions), _best_visited("day", TRENDING, conditions)]
+    if table:
+        found.append(
+            f"""SELECT p.id FROM {table} t JOIN catalog_product p ON p.id = t.document_id WHERE {_LIVE}{conditions}
+                 ORDER BY t.vector <#> %(vector)s::vector LIMIT {NEAREST}"""
+        )
+    return found
+
+
+def candidates_sql(*, table: str | None, conditions: str, whole: bool) -> str:
+    """Return the statement; its text depends on few things, so that a connection prepares it once each."""
+    sources = " UNION ".join(f"({source})" for source in _sources(table, conditions, whole=whole))
+    vector = f"""LEFT JOIN LATERAL (SELECT description_version, -(vector <#> %(vector)s::vector) AS dense
+                   FROM {table} t WHERE t.document_id = p.id OFFSET 0) v ON true""" if table else ""  # fmt: skip
+    return f"""
+WITH candidate AS MATERIALIZED ({sources})
+SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_version, 0)" if table else "0"},
+       {"v.dense" if table else "NULL::double precision"},
+       coalesce(g.reward * {_left("g", "global_half_life")}, 0), coalesce(g.exposure * {_left("g", "global_half_life")}, 0),
+       coalesce(g.breadth * {_left("g", "breadth_half_life", "breadth_at")}, 0),
+       coalesce(e.reward * {_left("e", "context_half_life")}, 0), coalesce(e.exposure * {_left("e", "context_half_life")}, 0),
+       coalesce(e.recent_reward * {_left("e", "recent_half_life")}, 0),
+       coalesce(e.recent_exposure * {_left("e", "recent_half_life")}, 0), coalesce(r.weight, 1),
+       coalesce(t.id, 0), t.day, t.week, t.month, t.at,
+       least(extract(epoch FROM p.created_at), extract(epoch FROM p.released_at), t.first_at)::double precision,
+       p.price, p.brand, p.category[1], (SELECT ARRAY[day, week, month, at] FROM ranking_shopvisits WHERE shop_id = %(shop)s)
+  FROM candidate c
+  JOIN catalog_product p ON p.id = c.id
+  JOIN ranking_document d ON d.id = p.id
+  LEFT JOIN ranking_visited t ON t.shop_id = p.shop_id AND t.product_id = p.product_id
+  LEFT JOIN ranking_productweight g ON g.shop_id = p.shop_id AND g.product_id = p.product_id
+  LEFT JOIN ranking_contextweight e ON e.context_id = %(own)s AND e.product_id = p.product_id
+  LEFT JOIN ({_OPERATOR}) r ON r.product_id = p.product_id
+  {vector}"""
+
+
+# of a product's weights for every query the newest counts; one that ended counts no more
+_OPERATOR = """
+  SELECT product_id, weight
+    FROM (SELECT DISTINCT ON (product_id) product_id, weight, until
+            FROM ranking_operatorweight WHERE shop_id = %(shop)s AND context_key = ''
+           ORDER BY product_id, position DESC) newest
+   WHERE until IS NULL OR until > %(now)s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Candidates as the weights take them, and as the strategies do; brands and widest categories, for variety."""
+
+    candidates: Candidates
+    pool: Pool
+    brands: list[str | None]
+    categories: list[str | None]
+
+
+def candidates_read(
+    *,
+    shop_id: int,
+    snapshot: Snapshot,
+    numbers: Sequence[int],
+    vector: NDArray[np.float64] | None,
+    major: int,
+    filters: Sequence[Filter],
+    without: Sequence[str],
+    now: float,
+    options: WeightOptions = DEFAULTS,
+) -> Found:
+    """Read the candidates: proposed `numbers` and what the statement finds, but for the products `without`."""
+    dense = vector is not None and snapshot.has_vectors
+    found = rows(
+        candidates_sql(
+            table=embedding_table(shop_id, major) if dense else None,
+            conditions="".join(f" AND {each.condition}" for each in filters),
+            whole=snapshot.filtered <= WHOLE,
+        ),
+        {
+            "shop": shop_id,
+            "numbers": list(numbers),
+            "vector": None if vector is None else vector_text(vector),
+            "own": snapshot.context[0] if snapshot.context else None,
+            "without": list(without),
+            "now": now,
+            "context_half_life": options.context_half_life_seconds,
+            "recent_half_life": options.recent_half_life_seconds,
+            "global_half_life": options.global_half_life_seconds,
+            "breadth_half_life": options.breadth_half_life_seconds,
+            **{name: value for each in filters for name, value in each.params.items()},
+        },
+    )
+    columns: list[list[Any]] = [list(each) for each in zip(*found, strict=True)] if found else [[] for _ in range(23)]
+    return Found(_candidates(columns), _pool(columns, now), columns[20], columns[21])
+
+
+def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
+    return np.array(column, dtype=np.float64)
+
+
+def _candidates(columns: Sequence[list[Any]]) -> Candidates:
+    nothing = np.zeros(len(columns[0]))
+    return Candidates(
+        ids=columns[0],
+        product_ids=columns[1],
+        text_versions=columns[2],
+        vector_versions=columns[3],
+        dense=_numbers(columns[4]),
+        bm25=nothing,
+        product_reward=_numbers(columns[5]),
+        product_exposure=_numbers(columns[6]),
+        product_breadth=_numbers(columns[7]),
+        context_reward=_numbers(columns[8]),
+        context_exposure=_numbers(columns[9]),
+        recent_reward=_numbers(columns[10]),
+        recent_exposure=_numbers(columns[11]),
+        near_reward=nothing,
+        near_exposure=nothing,
+        operator=_numbers(columns[12]),
+        price=columns[19],
+        released_at=[None] * len(columns[0]),
+        near_totals=(0.0, 0.0),
+    )
+
+
+def _pool(columns: Sequence[list[Any]], now: float) -> Pool:
+    age = now - _numbers(columns[17])  # of the newest visit
+    left = [decay(age, half_life) for half_life in HALF_LIVES.values()]
+    day, week, month = (np.nan_to_num(_numbers(columns[14 + n]) * left[n]) for n in range(3))
+    return Pool(
+        numbers=np.array(columns[13], dtype=np.int64),
+        dense=_numbers(columns[4]),
+        day=day,
+        week=week,
+        month=month,
+        age=now - _numbers(columns[18]),
+        shop=_of_shop(columns[22][0] if columns[22] else None, now),
+    )
+
+
+def _of_shop(visits: Sequence[float] | None, now: float) -> tuple[float, float, float]:
+    if visits is None:
+        return 0.0, 0.0, 0.0
+    day, week, month = (
+        visits[n] * float(decay(now - visits[3], half_life)) for n, half_life in enumerate(HALF_LIVES.values())
+    )
+    return day, week, month

@@ -1,0 +1,47 @@
+"""The arms: mixes of strategies by surface. The first of a surface is what is shown while nothing was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, get_args
+
+from ranking.strategies.mixing import Mix
+
+Surface: TypeAlias = Literal["home", "product", "basket"]
+SURFACES: tuple[Surface, ...] = get_args(Surface)
+
+_HOME = Mix(
+    name="blend",
+    coefficients={"popular": 0.35, "trending": 0.1, "similar": 1.5, "together": 0.5, "next_for_you": 0.5, "buy_again": 1.0,
+                  "recently_viewed": 0.3, "new_arrivals": 0.3},
+    intercept=-6.0,
+)  # fmt: skip
+_ITEMS = Mix(
+    name="blend",
+    coefficients={"popular": 0.2, "similar": 3.0, "together": 0.7, "new_arrivals": 0.1},
+    intercept=-6.0,
+)
+
+MIXES: Mapping[Surface, tuple[Mix, ...]] = {
+    "home": (
+        _HOME,
+        Mix(name="popular", coefficients={"popular": 1.0, "trending": 0.5}, intercept=-6.0),
+        Mix(name="personal", coefficients={"next_for_you": 1.0, "similar": 2.0, "buy_again": 0.5}, intercept=-6.0),
+        Mix(name="fresh", coefficients={"new_arrivals": 3.0, "trending": 1.0, "similar": 2.0}, intercept=-6.0),
+    ),
+    "product": (
+        _ITEMS,
+        Mix(name="similar", coefficients={"similar": 6.0, "popular": 0.1}, intercept=-6.0),
+        Mix(name="together", coefficients={"together": 1.0, "popular": 0.1}, intercept=-6.0),
+    ),
+    "basket": (
+        _ITEMS,
+        Mix(name="together", coefficients={"together": 1.0, "popular": 0.1}, intercept=-6.0),
+        Mix(name="popular", coefficients={"popular": 1.0, "trending": 0.5}, intercept=-6.0),
+    ),
+}
+
+
+def mix_named(surface: Surface, name: str) -> Mix:
+    """A mix of a surface by its name. Raises KeyError."""
+    return {mix.name: mix for mix in MIXES[surface]}[name]

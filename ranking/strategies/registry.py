@@ -1,0 +1,25 @@
+"""Every strategy, in one explicit list."""
+
+from __future__ import annotations
+
+from ranking.strategies.buy_again import BUY_AGAIN
+from ranking.strategies.new_arrivals import NEW_ARRIVALS
+from ranking.strategies.next_for_you import NEXT_FOR_YOU
+from ranking.strategies.popular import POPULAR
+from ranking.strategies.recently_viewed import RECENTLY_VIEWED
+from ranking.strategies.similar import SIMILAR
+from ranking.strategies.strategy import Strategy
+from ranking.strategies.together import TOGETHER
+from ranking.strategies.trending import TRENDING
+
+STRATEGIES: tuple[Strategy, ...] = (
+    POPULAR,
+    TRENDING,
+    SIMILAR,
+    TOGETHER,
+    NEXT_FOR_YOU,
+    BUY_AGAIN,
+    RECENTLY_VIEWED,
+    NEW_ARRIVALS,
+)
+NAMES = tuple(each.name for each in STRATEGIES)

@@ -1,0 +1,40 @@
+"""Bought together: what the same shoppers visited besides the items of this context."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranking.strategies.asked import Asked, Floats, Ints, Pool, spread
+from ranking.strategies.strategy import MOST, Strategy, log_odds_like
+from ranking.visits.companions import scale
+
+SMOOTHING = 5.0  # visits: a product that was met with twice says little of what goes with it
+UNIT = 1e-4
+
+
+def shares(asked: Asked, by: Floats) -> tuple[Ints, Floats]:
+    """P(other | item), summed over the items by these weights (T,): numbers of the others (M,), and their sums."""
+    weights = by / (asked.totals + SMOOTHING) / scale(asked.now)
+    some = [t for t, each in enumerate(asked.companions) if len(each) and weights[t] > 0]
+    if not some:
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    ids, index = np.unique(np.concatenate([asked.companions[t]["id"] for t in some]), return_inverse=True)
+    sums = np.concatenate([asked.companions[t]["sum"] * weights[t] for t in some])
+    return ids, np.bincount(index, weights=sums)
+
+
+def evenly(asked: Asked) -> Floats:
+    """Every item counts alike, (T,)."""
+    return np.full(len(asked.ids), 1.0 / max(len(asked.ids), 1))
+
+
+def propose(asked: Asked) -> Ints:
+    ids, sums = shares(asked, evenly(asked))
+    return ids[np.argsort(-sums, kind="stable")[:MOST]]
+
+
+def evidence(asked: Asked, pool: Pool) -> Floats:
+    return log_odds_like(spread(pool.numbers, *shares(asked, evenly(asked))), UNIT)
+
+
+TOGETHER = Strategy(name="together", evidence=evidence, propose=propose)

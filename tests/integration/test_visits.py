@@ -1,0 +1,129 @@
+"""Visits: what goes together, what is popular, what a shopper had, moved by each event and the same however they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eventlog.database import rows, scalar
+from eventlog.rebuild import rebuild
+from ranking.visits.companions import companions_unpack, scale
+from ranking.visits.steps import steps_unpack
+from tests.cast import Clock, Shopper, SmallShop
+from tests.erasure_cast import LONG_AGO, erase
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(LONG_AGO)  # so that the events' own times count, not that of the test
+
+
+def together() -> dict[tuple[str, str], float]:
+    """Stored sums of each pair, as they stand at the newest visit."""
+    names = dict(rows("SELECT id, product_id FROM ranking_visited"))
+    newest = float(scalar("SELECT max(at) FROM ranking_visited"))
+    return {
+        (names[id_], names[each["id"]]): float(each["sum"]) / float(scale(newest))
+        for id_, packed in rows("SELECT id, companions FROM ranking_covisited", binary=True)
+        for each in companions_unpack(packed)
+    }
+
+
+def test_what_one_shopper_touches_goes_together_both_ways(shop: SmallShop, alice: Shopper, bob: Shopper) -> None:
+    shop.record(alice.clicks("mug"), alice.clicks("teapot"), bob.clicks("sneakers"))
+
+    assert together() == {("mug", "teapot"): pytest.approx(1.0), ("teapot", "mug"): pytest.approx(1.0)}
+
+
+def test_a_pair_is_worth_less_the_longer_the_shopper_waited(shop: SmallShop, alice: Shopper) -> None:
+    shop.record(alice.clicks("mug"))
+    shop.clock.tick(seconds=180 * 86_400)
+    shop.record(alice.clicks("teapot"))
+
+    assert together()["mug", "teapot"] == pytest.approx(0.5)
+
+
+def test_a_purchase_counts_for_more_than_a_click_and_a_dismissal_for_nothing(shop: SmallShop, alice: Shopper) -> None:
+    shop.record(alice.buys("mug"), alice.clicks("teapot"), alice._event("dismiss", product_id="novel"))
+
+    assert together()["mug", "teapot"] > 1.5
+    assert {product for pair in together() for product in pair} == {"mug", "teapot"}
+    assert scalar("SELECT dismissed_at IS NOT NULL FROM ranking_owned o JOIN ranking_visited v ON v.id = o.visited_id"
+                  " WHERE product_id = 'novel'")  # fmt: skip
+
+
+def test_popularity_fades_by_three_half_lives(shop: SmallShop, alice: Shopper) -> None:
+    shop.record(alice.clicks("mug"))
+    shop.clock.tick(seconds=7 * 86_400)
+    shop.record(alice.clicks("mug"))
+
+    day, week, month = rows("SELECT day, week, month FROM ranking_visited")[0]
+    assert (day, week) == (pytest.approx(1 + 2**-7), pytest.approx(1.5))
+    assert month == pytest.approx(1 + 2 ** (-7 / 30))
+
+
+def test_who_sent_no_id_makes_products_popular_and_pairs_nothing(shop: SmallShop, alice: Shopper) -> None:
+    nameless = [{name: each[name] for name in each if name != "shopper_id"}
+                for each in (alice.clicks("mug"), alice.clicks("teapot"))]  # fmt: skip
+    shop.record(*nameless)
+
+    assert scalar("SELECT count(*) FROM ranking_visited") == 2
+    assert scalar("SELECT count(*) FROM ranking_covisited") == 0
+
+
+def happenings(shop: SmallShop, *shoppers: Shopper, count: int = 60) -> list[dict[str, Any]]:
+    chance = np.random.default_rng(5)
+    events = []
+    for _ in range(count):
+        shop.clock.tick(seconds=float(chance.integers(1, 50_000)))
+        product = chance.choice(["mug", "beaker", "teapot", "kettle", "speaker", "sneakers", "not yet there"])
+        who = shoppers[int(chance.integers(len(shoppers)))]
+        events.append(who.buys(str(product)) if chance.random() < 0.3 else who.clicks(str(product)))
+    return events
+
+
+def state() -> list[Any]:
+    return [
+        rows("SELECT product_id, id, first_at, at, day, week, month FROM ranking_visited ORDER BY id"),
+        rows("SELECT subject_id, visited_id, purchases, reward, first_at, at FROM ranking_owned ORDER BY 1, 2"),
+        rows("SELECT subject_id, encode(steps, 'hex') FROM ranking_visitor ORDER BY 1"),
+        sorted(together().items()),
+    ]
+
+
+def alike(before: list[Any], after: list[Any]) -> bool:
+    numbers = (float, int)
+    return all(
+        len(old) == len(new)
+        and all(
+            a == pytest.approx(b, rel=1e-6) if isinstance(a, numbers) else a == b
+            for x, y in zip(old, new, strict=True)
+            for a, b in zip(x, y, strict=True)
+        )
+        for old, new in zip(before, after, strict=True)
+    )
+
+
+def test_a_rebuild_in_one_piece_gives_what_came_piece_by_piece(shop: SmallShop, alice: Shopper, bob: Shopper) -> None:
+    for event in happenings(shop, alice, bob):
+        shop.record(event)
+    before = state()
+
+    rebuild("visits")
+
+    assert alike(before, state())
+
+
+def test_an_erased_shopper_leaves_no_steps_and_what_comes_later_is_nobodys(
+    shop: SmallShop, alice: Shopper, bob: Shopper
+) -> None:
+    shop.record(alice.clicks("mug"), alice.buys("teapot"), bob.clicks("mug"))
+    erase("alice")
+    shop.record()
+
+    ((packed,),) = rows("SELECT steps FROM ranking_visitor", binary=True)
+    assert len(steps_unpack(packed)) == 1
+    assert scalar("SELECT count(*) FROM ranking_owned") == 1
+    assert scalar("SELECT count(*) FROM ranking_visited") == 2
