@@ -1,6 +1,7 @@
 """A small HTTP client that asks searches over kept-alive connections, in a process of its own, the same for both sides.
 
-usage: python -m bench.serve_load URL KEY CLIENTS FILE   (FILE: one query a line); prints JSON: seconds, latencies, failed
+usage: python -m bench.serve_load URL KEY CLIENTS FILE   (FILE: one query, or one path that begins with /v1/, a line);
+prints JSON: seconds, latencies, failed
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def ask(url: str, key: str, queries: list[str], latencies: list[float], failed: 
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     headers = {"Authorization": f"Api-Key {key}"}
     for query in queries:
-        path = f"/v1/search?q={quote(query)}&k=20"
+        path = query if query.startswith("/v1/") else f"/v1/search?q={quote(query)}&k=20"
         started = time.perf_counter()
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()

@@ -1,4 +1,4 @@
-/* The REST API as this page uses it: search, receipts, freshness. */
+/* The REST API as this page uses it: search, recommendations, receipts, freshness. */
 
 const config = JSON.parse(document.getElementById("storefront-config").textContent);
 
@@ -26,6 +26,11 @@ export function search({ q, filters, sort, k }, signal) {
   const parameters = [["q", q], ["k", String(k)], ["facets", "brand,category,price"], ["sort", sort], ["explain", "1"]];
   for (const [field, value] of filters) parameters.push(["filter", `${field}:${value}`]);
   return get("/v1/search", parameters, signal);
+}
+
+export function recommendations(productId, k) {
+  const about = productId ? [["surface", "product"], ["product_id", productId]] : [["surface", "home"]];
+  return get("/v1/recommendations", [...about, ["k", String(k)]]);
 }
 
 export const freshness = () => get("/v1/freshness", []);

@@ -1,6 +1,7 @@
 /* The storefront: what is asked, what is shown, and what happens after a click. */
 
 import { Problem, pageLanguage, search, visible } from "./api.js";
+import { showBeside, speakBeside } from "./beside.js";
 import { el, find } from "./dom.js";
 import { explain } from "./explain.js";
 import { renderFacets } from "./facets.js";
@@ -81,15 +82,19 @@ function choose(field, value) {
 }
 
 const click = (item) => tell("click", item);
+const follow = (item, token) => tellOf("click", item, { token, product_id: item.product_id, rank: item.rank });
 const basket = (item) => tell("add_to_cart", item);
 
 /* Send what the visitor did; as soon as its receipt is visible ask again, so that she sees what it changed. */
-async function tell(kind, item) {
+function tell(kind, item) {
+  return tellOf(kind, item, { token: answer.ranking.token, query: asked.q, product_id: item.product_id, rank: item.rank });
+}
+
+async function tellOf(kind, item, facts) {
   const question = JSON.stringify([asked.q, [...asked.filters], asked.sort]);
   const started = performance.now();
   toast(t("sent"));
   try {
-    const facts = { token: answer.ranking.token, query: asked.q, product_id: item.product_id, rank: item.rank };
     const receipt = await window.freshet[kind](facts);
     if (receipt === null) return;
     if (!(await visible(receipt))) {
@@ -98,7 +103,9 @@ async function tell(kind, item) {
     }
     const seconds = decimal((performance.now() - started) / 1000);
     if (question !== JSON.stringify([asked.q, [...asked.filters], asked.sort])) return;
-    const after = (await ask())?.items.find((other) => other.product_id === item.product_id);
+    showBeside(item, follow);
+    const again = await ask();  // what came from beside the results has no rank among them to compare with
+    const after = facts.query ? again?.items.find((other) => other.product_id === item.product_id) : null;
     toast(`${t("seen", seconds)} ${after ? changeOf(item, after) : ""}`);
   } catch (error) {
     toast(error instanceof TypeError ? t("failed") : error instanceof Problem ? error.message : t("refused", error.message));
@@ -123,6 +130,7 @@ function speak(language) {
   find(".examples").replaceChildren(...t("example_queries").map((query) =>
     el("button", { type: "button", text: query, onclick: () => searchFor(query) })));
   if (answer) show();
+  speakBeside(follow);
   renderFreshness();
   writeAddress();
 }
@@ -156,6 +164,7 @@ function start() {
   asked.q ||= t("example_queries")[0];
   find("input[name=q]").value = asked.q;
   ask();
+  showBeside(null, follow);
   watchFreshness();
 }
 
