@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
-import numpy as np
-
 from eventlog.database import query, rows
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import InteractionRecorded, ShopperErased
-from ranking.visits.companions import PAIR, Companions, Pairs, companions_add, companions_unpack, pairs_of
+from ranking.visits.companions import pairs_of
 from ranking.visits.options import VISITS, pull
 from ranking.visits.owned import Owned
+from ranking.visits.pending import Visit, pairs_note
 from ranking.visits.popularity import HALF_LIVES, Visited
 from ranking.visits.steps import NO_STEPS, Steps, steps_add, steps_of, steps_unpack
 from ranking.weights.decay import MOST_HALF_LIVES
@@ -35,6 +34,8 @@ class Visits(Projection):
         "ranking_visited",
         "ranking_shopvisits",
         "ranking_covisited",
+        "ranking_copending",
+        "ranking_cosweep",
         "ranking_visitorerased",
     )
 
@@ -73,8 +74,8 @@ def _visit(events: Sequence[RecordedEvent]) -> None:
     steps, pairs = _walk(known, numbers, _steps_read(subjects))
     _merge_owned(known, numbers)
     _write_steps({event.subject_id: event.shop_id for event in known if event.subject_id}, steps)
-    if len(pairs):
-        _merge_companions(pairs, {numbers[_product(event)]: event.shop_id for event in known})
+    for shop_id in {event.shop_id for event in known}:
+        pairs_note(shop_id, [each for each in pairs if each.shop_id == shop_id])
 
 
 def _product(event: RecordedEvent) -> Product:
@@ -112,18 +113,18 @@ def _steps_read(subjects: Collection[UUID]) -> dict[UUID, Steps]:
 
 def _walk(
     events: Sequence[RecordedEvent], numbers: dict[Product, int], steps: dict[UUID, Steps]
-) -> tuple[dict[UUID, Steps], Pairs]:
-    """Let subjects take their steps in the order of the log: their newest steps afterwards, and all pairs on the way."""
-    found: list[Pairs] = []
+) -> tuple[dict[UUID, Steps], list[Visit]]:
+    """Let subjects take their steps in the order of the log: their newest steps afterwards, and the pairs on the way."""
+    found = []
     for event in events:
         weight = pull(event.data["kind"])
         if weight == 0.0 or event.subject_id is None:
             continue
         before = steps.get(event.subject_id, NO_STEPS)
         number, at = numbers[_product(event)], event.effective_at.timestamp()
-        found.append(pairs_of(before, number, at, weight))
+        found.append(Visit(event.shop_id, event.position, pairs_of(before, number, at, weight)))
         steps[event.subject_id] = steps_add(before, steps_of([(number, at, weight, event.position)]), VISITS.steps)
-    return steps, np.concatenate(found) if found else np.zeros(0, dtype=PAIR)
+    return steps, found
 
 
 def _write_steps(shops: dict[UUID, int], steps: dict[UUID, Steps]) -> None:
@@ -133,34 +134,6 @@ def _write_steps(shops: dict[UUID, int], steps: dict[UUID, Steps]) -> None:
            SELECT * FROM unnest(%b::uuid[], %b::integer[], %b::bytea[])
            ON CONFLICT (subject_id) DO UPDATE SET steps = excluded.steps""",
         [moved, [shops[subject] for subject in moved], [steps[subject].tobytes() for subject in moved]],
-    )
-
-
-def _merge_companions(pairs: Pairs, shops: dict[int, int]) -> None:
-    touched = np.unique(pairs["of"]).tolist()
-    stored: dict[int, Companions] = {}
-    for id_, shop_id, packed in rows(
-        "SELECT v.id, v.shop_id, c.companions FROM ranking_visited v LEFT JOIN ranking_covisited c ON c.id = v.id"
-        " WHERE v.id = ANY(%b::bigint[])",
-        [touched],
-        binary=True,
-    ):
-        shops[id_] = shop_id
-        if packed is not None:
-            stored[id_] = companions_unpack(packed)
-    merged = companions_add(stored, pairs)
-    owners, index = np.unique(pairs["of"], return_inverse=True)
-    totals = dict(zip(owners.tolist(), np.bincount(index, weights=pairs["sum"]).tolist(), strict=True))
-    query(
-        """INSERT INTO ranking_covisited AS t (id, shop_id, total, companions)
-           SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::double precision[], %b::bytea[])
-           ON CONFLICT (id) DO UPDATE SET total = t.total + excluded.total, companions = excluded.companions""",
-        [
-            list(merged),
-            [shops[id_] for id_ in merged],
-            [totals.get(id_, 0.0) for id_ in merged],
-            [each.tobytes() for each in merged.values()],
-        ],
     )
 
 

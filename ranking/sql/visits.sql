@@ -49,6 +49,19 @@ CREATE TABLE ranking_covisited (
   companions bytea   NOT NULL
 ) WITH (fillfactor = 70);
 ALTER TABLE ranking_covisited ALTER COLUMN companions SET STORAGE MAIN;
+-- pairs that are not in the lists yet, in log order: a visit touches dozens of lists, and rewriting each would cost a
+-- hundred times as much. A sweep takes them in, some products a batch
+CREATE TABLE ranking_copending (
+  id       bigint  NOT NULL,                      -- ranking_visited.id
+  shop_id  integer NOT NULL,
+  position bigint  NOT NULL,                      -- of the newest event in it
+  pairs    bytea   NOT NULL
+);
+CREATE INDEX ranking_copending_product ON ranking_copending (id, position);
+CREATE TABLE ranking_cosweep (
+  shop_id integer PRIMARY KEY,
+  last    bigint NOT NULL                         -- product that was taken in last
+);
 -- a subject that was erased: what still comes of it is nobody's
 CREATE TABLE ranking_visitorerased (
   subject_id uuid PRIMARY KEY

@@ -13,6 +13,7 @@ from eventlog.database import query, rows
 from ranking.strategies.asked import OWNED, Asked, Floats, Ints
 from ranking.visits.companions import Companions, companions_unpack, scale
 from ranking.visits.options import VISITS
+from ranking.visits.pending import with_waiting
 from ranking.visits.steps import NO_STEPS, Steps, steps_unpack
 from ranking.weights.decay import decayed
 
@@ -60,16 +61,18 @@ class Items:
     product_ids: Sequence[str]
 
 
-_BY_NUMBER = """
-SELECT g.id, c.companions, coalesce(c.total, 0), v.product_id
+_WAITING = """LEFT JOIN LATERAL (SELECT string_agg(t.pairs, '' ORDER BY t.position) AS pairs
+              FROM ranking_copending t WHERE t.id = v.id) w ON true"""
+_BY_NUMBER = f"""
+SELECT g.id, c.companions, w.pairs, coalesce(c.total, 0), v.product_id
   FROM unnest(%b::bigint[]) WITH ORDINALITY AS g (id, n)
   LEFT JOIN ranking_visited v ON v.id = g.id
-  LEFT JOIN ranking_covisited c ON c.id = g.id ORDER BY g.n"""
-_BY_PRODUCT = """
-SELECT coalesce(v.id, 0), c.companions, coalesce(c.total, 0), g.product_id
+  LEFT JOIN ranking_covisited c ON c.id = g.id {_WAITING} ORDER BY g.n"""
+_BY_PRODUCT = f"""
+SELECT coalesce(v.id, 0), c.companions, w.pairs, coalesce(c.total, 0), g.product_id
   FROM unnest(%b::text[]) WITH ORDINALITY AS g (product_id, n)
   LEFT JOIN ranking_visited v ON v.shop_id = %b AND v.product_id = g.product_id
-  LEFT JOIN ranking_covisited c ON c.id = v.id ORDER BY g.n"""
+  LEFT JOIN ranking_covisited c ON c.id = v.id {_WAITING} ORDER BY g.n"""
 
 
 def items_by_number(ids: Sequence[int]) -> Items:
@@ -83,11 +86,12 @@ def items_by_product(shop_id: int, product_ids: Sequence[str]) -> Items:
 
 
 def _items(found: Sequence[tuple[Any, ...]]) -> Items:
+    waiting = [companions_unpack(row[2] or b"") for row in found]
     return Items(
         np.array([row[0] for row in found], dtype=np.int64),
-        [companions_unpack(row[1] or b"") for row in found],
-        np.array([row[2] for row in found], dtype=np.float64),
-        [row[3] for row in found],
+        [with_waiting(companions_unpack(row[1] or b""), row[2]) for row in found],
+        np.array([row[3] + float(noted["sum"].sum()) for row, noted in zip(found, waiting, strict=True)]),
+        [row[4] for row in found],
     )
 
 

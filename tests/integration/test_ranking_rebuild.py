@@ -34,7 +34,7 @@ from ranking.projections.weights import weights
 from ranking.query_refresh import result_lists_refresh
 from ranking.registry import model_promote
 from ranking.services import lexical_statistics_publish, weights_put
-from ranking.visits.companions import companions_unpack
+from ranking.visits.reading import items_by_number
 from tests.cast import PRODUCTS, SHOP_ID, drain
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)  # so that the events' own times count, not that of the test
@@ -156,17 +156,25 @@ def lived(db: None) -> History:
 def content(projection: Projection) -> dict[str, list[Any]]:
     """The rows of all its tables, jsonb and vectors as text."""
     return {
-        table: sorted((plain(table, list(row)) for row in rows(f"SELECT * FROM {table}")), key=repr)
+        table: sorted((list(row) for row in rows(f"SELECT * FROM {table}")), key=repr)
+        if table not in PACKED
+        else companions()
         for table in projection.tables
     }
 
 
-def plain(table: str, row: list[Any]) -> list[Any]:
-    """A row with its packed lists as numbers, so that sums are compared as such."""
-    if table == "ranking_covisited":
-        companions = companions_unpack(row.pop())
-        row += [companions["id"].tolist(), *companions["sum"].tolist()]
-    return row
+# how much of them waits beside the lists depends on the batches; what both say together does not
+PACKED = ("ranking_covisited", "ranking_copending", "ranking_cosweep")
+
+
+def companions() -> list[Any]:
+    """Of each product that was visited, with which others, and how much."""
+    numbers = [id_ for (id_,) in rows("SELECT id FROM ranking_visited ORDER BY id")]
+    items = items_by_number(numbers)
+    return [
+        [id_, each["id"].tolist(), float(total), *each["sum"].tolist()]
+        for id_, each, total in zip(numbers, items.companions, items.totals, strict=True)
+    ]
 
 
 def assert_same(again: dict[str, list[Any]], before: dict[str, list[Any]]) -> None:

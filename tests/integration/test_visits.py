@@ -9,7 +9,8 @@ import pytest
 
 from eventlog.database import rows, scalar
 from eventlog.rebuild import rebuild
-from ranking.visits.companions import companions_unpack, scale
+from ranking.visits.companions import scale
+from ranking.visits.reading import items_by_number
 from ranking.visits.steps import steps_unpack
 from tests.cast import Clock, Shopper, SmallShop
 from tests.erasure_cast import LONG_AGO, erase
@@ -20,14 +21,15 @@ def clock() -> Clock:
     return Clock(LONG_AGO)  # so that the events' own times count, not that of the test
 
 
-def together() -> dict[tuple[str, str], float]:
-    """Stored sums of each pair, as they stand at the newest visit."""
+def together(newest: float | None = None) -> dict[tuple[str, str], float]:
+    """Sums of each pair, as they stand at the newest visit or another time."""
     names = dict(rows("SELECT id, product_id FROM ranking_visited"))
-    newest = float(scalar("SELECT max(at) FROM ranking_visited"))
+    newest = newest or float(scalar("SELECT max(at) FROM ranking_visited"))
+    items = items_by_number(list(names))
     return {
         (names[id_], names[each["id"]]): float(each["sum"]) / float(scale(newest))
-        for id_, packed in rows("SELECT id, companions FROM ranking_covisited", binary=True)
-        for each in companions_unpack(packed)
+        for id_, companions in zip(items.ids.tolist(), items.companions, strict=True)
+        for each in companions
     }
 
 
@@ -70,7 +72,7 @@ def test_who_sent_no_id_makes_products_popular_and_pairs_nothing(shop: SmallShop
     shop.record(*nameless)
 
     assert scalar("SELECT count(*) FROM ranking_visited") == 2
-    assert scalar("SELECT count(*) FROM ranking_covisited") == 0
+    assert together() == {}
 
 
 def happenings(shop: SmallShop, *shoppers: Shopper, count: int = 60) -> list[dict[str, Any]]:
@@ -114,6 +116,27 @@ def test_a_rebuild_in_one_piece_gives_what_came_piece_by_piece(shop: SmallShop, 
     rebuild("visits")
 
     assert alike(before, state())
+
+
+def test_what_waits_beside_the_lists_is_taken_in_and_changes_no_sum(
+    shop: SmallShop, alice: Shopper, bob: Shopper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = happenings(shop, alice, bob)
+    monkeypatch.setattr("ranking.visits.pending.LEAST_SWEPT", 1)
+    for event in events[:40]:
+        shop.record(event)
+    assert scalar("SELECT count(*) FROM ranking_copending") > 0
+    before = together(LONG_AGO.timestamp())
+
+    monkeypatch.setattr("ranking.visits.pending.LEAST_SWEPT", 100)
+    shop.record(charlie_at(shop, "novel"), charlie_at(shop, "raincoat"))
+
+    assert scalar("SELECT count(*) FROM ranking_copending") == 0
+    assert {pair: together(LONG_AGO.timestamp())[pair] for pair in before} == pytest.approx(before)
+
+
+def charlie_at(shop: SmallShop, product_id: str) -> dict[str, Any]:
+    return Shopper(f"charlie-{product_id}", shop.clock).clicks(product_id) | {"shopper_id": "charlie"}
 
 
 def test_an_erased_shopper_leaves_no_steps_and_what_comes_later_is_nobodys(
