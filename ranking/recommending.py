@@ -25,6 +25,7 @@ from ranking.strategies.content import content_vector
 from ranking.strategies.mixes import MIXES, Surface
 from ranking.strategies.mixing import evidence_of, proposals, relevance_of
 from ranking.strategies.registry import NAMES
+from ranking.strategies.sizes import ITEMS
 from ranking.towers import Model, serving
 from ranking.visits.reading import Items, Visitor, asked_of_products, asked_of_steps, items_by_product, visitor_read
 from ranking.weights.evidence import Evidence
@@ -32,7 +33,6 @@ from ranking.weights.formula import weights
 
 CONSUMERS = ("products", "weights", "vectors", "models", "visits")
 FEW = 5  # interactions: beyond them a shopper is known
-ITEMS = 20  # newest products of a shopper that a recommendation starts from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,9 @@ from eventlog.database import rows
 from ranking.projections.vectors import embedding_table
 from ranking.strategies.asked import Asked, Floats
 from ranking.strategies.next_for_you import lately
+from ranking.strategies.sizes import CONTENT_ITEMS
 from ranking.vector_formats import vectors_matrix
 from ranking.visits.reading import Items
-
-MOST = 10  # items: what came before says little, and each vector is 1.5 kB to read
 
 
 def content_vector(shop_id: int, major: int, items: Items, asked: Asked) -> Floats | None:
@@ -22,7 +21,7 @@ def content_vector(shop_id: int, major: int, items: Items, asked: Asked) -> Floa
         f"""SELECT g.n, t.vector FROM unnest(%b::text[]) WITH ORDINALITY AS g (product_id, n)
               JOIN ranking_document d ON d.shop_id = %b AND d.product_id = g.product_id
               JOIN {embedding_table(shop_id, major)} t ON t.document_id = d.id""",
-        [list(items.product_ids[:MOST]), shop_id],
+        [list(items.product_ids[:CONTENT_ITEMS]), shop_id],
         binary=True,
     )
     if not found:

@@ -1,0 +1,138 @@
+"""Visits in memory: the arithmetic of the projection, for walking a past stretch of the log (pure).
+
+What strategies say at a past moment is in no table any more: sums went on decaying, lists were cut. A walk makes it again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.strategies.asked import OWNED, Asked, Floats, Ints, Pool
+from ranking.visits.companions import PAIR, Companions, Pairs, companions_add, pairs_of, scale
+from ranking.visits.options import VISITS, VisitOptions, pull
+from ranking.visits.owned import Owned
+from ranking.visits.popularity import HALF_LIVES
+from ranking.visits.steps import NO_STEPS, Steps, steps_add, steps_of
+from ranking.weights.decay import decay
+
+NO_COMPANIONS = companions_add({}, np.array([(1, 2, 0.0)], dtype=PAIR))[1][:0]
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Pairs of a product that are in its list, and those that wait for it to be asked for."""
+
+    companions: Companions = field(default_factory=lambda: NO_COMPANIONS)
+    total: float = 0.0
+    waiting: list[Pairs] = field(default_factory=list)
+
+
+class Memory:
+    """N products, by row; as visited products they have the numbers 1 to N. `arrived_at` (N,) in seconds."""
+
+    def __init__(self, arrived_at: Floats, *, options: VisitOptions = VISITS) -> None:
+        count = len(arrived_at)
+        self.arrived_at = arrived_at
+        self.options = options
+        self.sums = np.zeros((len(HALF_LIVES), count))
+        self.at = np.full(count, -np.inf)
+        self.first_at = np.full(count, np.inf)
+        self.shop = np.zeros(len(HALF_LIVES))
+        self.shop_at = -np.inf
+        self.steps: dict[Any, Steps] = {}
+        self.owned: dict[Any, dict[int, Owned]] = defaultdict(dict)
+        self.shelves: dict[int, Shelf] = defaultdict(Shelf)
+        self._half_lives = np.array(list(HALF_LIVES.values()))
+        self._count = 0
+
+    def add(self, who: Any, row: int, kind: str, at: float) -> None:
+        """Let somebody (None: nobody known) visit a product."""
+        self._count += 1
+        weight = pull(kind)
+        self._popular(row, weight, at)
+        if who is None:
+            return
+        self.owned[who].setdefault(row + 1, Owned()).add(kind, at)
+        if weight == 0.0:
+            return
+        before = self.steps.get(who, NO_STEPS)
+        self._note(pairs_of(before, row + 1, at, weight, self.options))
+        self.steps[who] = steps_add(before, steps_of([(row + 1, at, weight, self._count)]), self.options.steps)
+
+    def _popular(self, row: int, weight: float, at: float) -> None:
+        newest, newest_of_shop = max(self.at[row], at), max(self.shop_at, at)
+        self.sums[:, row] = self.sums[:, row] * self._left(newest - self.at[row]) + weight * self._left(newest - at)
+        self.shop = self.shop * self._left(newest_of_shop - self.shop_at) + weight * self._left(newest_of_shop - at)
+        self.at[row], self.first_at[row], self.shop_at = newest, min(self.first_at[row], at), newest_of_shop
+
+    def _left(self, age: float) -> Floats:
+        return np.exp2(-age / self._half_lives)
+
+    def _note(self, pairs: Pairs) -> None:
+        for n, of in enumerate(pairs["of"].tolist()):
+            self.shelves[of].waiting.append(pairs[n : n + 1])
+
+    def _shelf(self, number: int) -> Shelf:
+        """The list of a product with what waited for it."""
+        shelf = self.shelves.get(number)
+        if shelf is None:
+            return Shelf()
+        if shelf.waiting:
+            waiting = np.concatenate(shelf.waiting)
+            shelf.companions = companions_add({number: shelf.companions}, waiting, self.options)[number]
+            shelf.total += float(waiting["sum"].sum())
+            shelf.waiting = []
+        return shelf
+
+    def asked(self, who: Any, *, now: float, most: int) -> Asked:
+        """What a home page of somebody would be asked from at this moment."""
+        newest = self.steps.get(who, NO_STEPS)[::-1]
+        _, first = np.unique(newest["id"], return_index=True)
+        kept = newest[np.sort(first)][:most]
+        shelves = [self._shelf(number) for number in kept["id"].tolist()]
+        return Asked(
+            now=now,
+            ids=kept["id"].astype(np.int64),
+            at=kept["at"].astype(np.float64),
+            pull=kept["pull"].astype(np.float64),
+            companions=[shelf.companions for shelf in shelves],
+            totals=np.array([shelf.total for shelf in shelves]) / scale(now, self.options),
+            owned=self._owned(who, now),
+        )
+
+    def _owned(self, who: Any, now: float) -> NDArray[Any]:
+        had = self.owned.get(who, {})
+        owned = np.array(
+            [
+                (number, each.purchases, each.reward, each.first_at, each.at,
+                 np.nan if each.bought_at is None else each.bought_at,
+                 np.nan if each.dismissed_at is None else each.dismissed_at)
+                for number, each in had.items()
+            ],
+            dtype=OWNED,
+        )  # fmt: skip
+        owned["reward"] *= decay(now - owned["at"], self.options.owned_half_life_seconds)
+        return owned
+
+    def popularity(self, now: float) -> Floats:
+        """Visits of each product by day, week and month as of now, (3, N)."""
+        age = np.where(np.isfinite(self.at), now - self.at, 0.0)
+        return self.sums * np.exp2(-age / self._half_lives[:, None])
+
+    def pool(self, rows: Ints, *, now: float, dense: Floats, popularity: Floats) -> Pool:
+        """These products as candidates; `dense` (N,) and `popularity` (3, N) are of all products."""
+        day, week, month = (self.shop * self._left(now - self.shop_at)).tolist() if self._count else (0.0, 0.0, 0.0)
+        return Pool(
+            numbers=rows + 1,
+            dense=dense[rows],
+            day=popularity[0, rows],
+            week=popularity[1, rows],
+            month=popularity[2, rows],
+            age=now - np.minimum(self.arrived_at, self.first_at)[rows],
+            shop=(day, week, month),
+        )
