@@ -159,6 +159,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.models.models",
     "ranking.projections.vectors.vectors",
     "ranking.projections.visits.visits",
+    "ranking.projections.mixes.mixes",
     "ranking.projections.result_lists.result_lists",
     "ranking.projections.judgements.judgements",
     "ranking.projections.privacy.privacy",

@@ -199,3 +199,18 @@ class TrainOptionsSet(Event):
     type = "ranking.TrainOptionsSet"
     options: dict[str, Any]
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixLearned(Event):
+    """A mix of strategies was fitted to what shoppers took, and judged on what they took later.
+
+    `accepted`: it did better there than what was shown until then, by more than noise, and is shown from here on.
+    """
+
+    type = "ranking.MixLearned"
+    surface: str
+    coefficients: dict[str, float]
+    intercept: float
+    accepted: bool
+    figures: dict[str, Any]

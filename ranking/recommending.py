@@ -15,6 +15,7 @@ from feedback.contexts import Context, basket_context, home_context, product_con
 from feedback.ranking_token import RankingToken, token_sign
 from ranking.display import products_display
 from ranking.filters import Filter
+from ranking.mix_state import arms
 from ranking.retrieval import Snapshot, snapshot_read
 from ranking.scoring import Scores
 from ranking.serving import evidence_of as weights_evidence
@@ -22,8 +23,8 @@ from ranking.serving import explanation
 from ranking.strategies.asked import Asked
 from ranking.strategies.candidates import Found, candidates_read
 from ranking.strategies.content import content_vector
-from ranking.strategies.mixes import MIXES, Surface
-from ranking.strategies.mixing import evidence_of, proposals, relevance_of
+from ranking.strategies.mixes import Surface
+from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
 from ranking.strategies.registry import NAMES
 from ranking.strategies.sizes import ITEMS
 from ranking.towers import Model, serving
@@ -49,6 +50,7 @@ class RecommendRequest:
     now: float = 0.0  # seconds since 1970
     subject: UUID | None = None  # reference of the shopper who asks, if known
     again: bool = True  # whether what the shopper bought may be shown again
+    mix: Mix | None = None  # instead of the one in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Recommended:
     context: Context
     arm: str
     propensity: float
-    said: NDArray[np.float64]  # what each strategy adds to the logit of ŷ, (N, K)
+    mix: Mix
+    strength: NDArray[np.float64]  # what each strategy says of each candidate, (N, K)
     found: Found
     evidence: Evidence
     scores: Scores
@@ -100,7 +103,7 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     visitor = visitor_read(shop_id=request.shop_id, reference=request.subject, now=request.now)
     asked, items = asked_of(request, visitor)
     segment = segment_of(visitor)
-    mix, propensity = MIXES[request.surface][0], 1.0
+    mix, propensity = request.mix or arms(request.shop_id, request.surface)[0], 1.0
     found = candidates_read(
         shop_id=request.shop_id,
         snapshot=seen,
@@ -121,7 +124,7 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     scores = Scores(dense=dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight)
     order = ordered(request, asked, found, scores)
     arm = f"{request.surface}/{segment}/{mix.name}"
-    return Recommended(model, seen, context, arm, propensity, strength * mix.vector, found, evidence, scores, order)
+    return Recommended(model, seen, context, arm, propensity, mix, strength, found, evidence, scores, order)
 
 
 def context_of(request: RecommendRequest) -> Context:
@@ -224,6 +227,6 @@ def item(done: Recommended, i: int, rank_: int, display: dict[int, dict[str, Any
         "vector_version": candidates.vector_versions[i] or None,
     }
     if explain:
-        said = {name: float(part) for name, part in zip(NAMES, done.said[i], strict=True) if part}
+        said = {name: float(part) for name, part in zip(NAMES, done.strength[i] * done.mix.vector, strict=True) if part}
         answer["explanation"] = explanation(scores, done.evidence, i) | {"strategies": said}
     return answer

@@ -30,6 +30,7 @@ app.conf.update(
         # building an index takes minutes, and the trainer has nothing to do meanwhile
         "workers.tasks.advance_majors": {"queue": "training"},
         "workers.tasks.train": {"queue": "training"},
+        "workers.tasks.learn_mixes": {"queue": "training"},
         "workers.tasks.*": {"queue": "insights"},
     },
     broker_connection_retry_on_startup=True,
@@ -51,6 +52,7 @@ app.conf.update(
             "schedule": 3600.0,
             "options": {"expires": 3600},
         },
+        "learn_mixes": {"task": "workers.tasks.learn_mixes", "schedule": 3600.0, "options": {"expires": 3600}},
         "make_partitions": {"task": "workers.tasks.make_partitions", "schedule": 600.0, "options": {"expires": 600}},
     },
     beat_schedule_filename=str(settings.FRESHET_HOME / "celerybeat-schedule"),

@@ -62,6 +62,17 @@ def estimate_examination() -> int:
 
 
 @app.task
+def learn_mixes() -> int:
+    """Learn for each shop and surface how strategies are mixed best, from what shoppers took; return how many changed."""
+    from ranking.mix_learning import mix_learn  # loads torch
+    from ranking.strategies.mixes import SURFACES
+
+    pairs = [(shop_id, surface) for shop_id in _shops() for surface in SURFACES]
+    learned = [mix_learn(shop_id=shop_id, surface=surface, now=datetime.now(UTC)) for shop_id, surface in pairs]
+    return sum(each is not None and each.accepted for each in learned)
+
+
+@app.task
 def roll_out() -> None:
     """Have the major version that a shop waits for embedded, by as many workers as there are: each takes what none is at.
 

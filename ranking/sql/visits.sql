@@ -66,3 +66,16 @@ CREATE TABLE ranking_cosweep (
 CREATE TABLE ranking_visitorerased (
   subject_id uuid PRIMARY KEY
 );
+
+-- mixes of strategies that were learned for a surface: all that ever were, and what each was worth on what came after
+CREATE TABLE ranking_mix (
+  shop_id      integer NOT NULL,
+  surface      text    NOT NULL,
+  position     bigint  NOT NULL,
+  coefficients jsonb   NOT NULL,
+  intercept    double precision NOT NULL,
+  accepted     boolean NOT NULL,
+  figures      jsonb   NOT NULL,
+  learned_at   timestamptz NOT NULL,
+  PRIMARY KEY (shop_id, surface, position)
+);

@@ -61,23 +61,46 @@ def _best(values: Floats, most: int) -> Ints:
     return np.argpartition(-values, min(most, len(values) - 1))[:most]
 
 
-def case_of(memory: Memory, shop: Shop, who: Any, taken: Sequence[int], *, now: float, again: bool = True) -> Case:
-    """The case of somebody who took these products next. Without `again` what she had before is no candidate.
+def case_of(
+    memory: Memory,
+    shop: Shop,
+    who: Any,
+    taken: Sequence[int],
+    *,
+    now: float,
+    again: bool = True,
+    items: int = ITEMS,
+    within: bool = True,
+) -> Case:
+    """The case of somebody who took these products next, from her `items` newest ones; these are candidates too if `within`.
+
+    Without `again` what she had before is no candidate.
 
     What she took is one only if serving would have found it: put among candidates that all have something to say for
     themselves, what nothing spoke for would teach that evidence is a bad sign.
     """
-    asked = memory.asked(who, now=now, most=ITEMS)
+    asked = memory.asked(who, now=now, most=items)
     dense, popularity = dense_of(shop, asked), memory.popularity(now)
     rows = candidates_of(asked, shop=shop, dense=dense, popularity=popularity, now=now)
     if not again:
         rows = rows[~np.isin(rows, asked.owned["id"] - 1)]
+    if not within:
+        rows = rows[~np.isin(rows, asked.ids - 1)]
     pool = memory.pool(rows, now=now, dense=dense, popularity=popularity)
     return Case(evidence_of(asked, pool), np.isin(rows, taken))
 
 
 def cases_walk(
-    visits: Iterable[Taken], *, memory: Memory, shop: Shop, after: float, share: float, seed: int, again: bool = True
+    visits: Iterable[Taken],
+    *,
+    memory: Memory,
+    shop: Shop,
+    after: float,
+    share: float,
+    seed: int,
+    again: bool = True,
+    items: int = ITEMS,
+    within: bool = True,
 ) -> list[Case]:
     """Walk visits in the order of their time and make a case of a sampled share of those later than `after`.
 
@@ -92,7 +115,8 @@ def cases_walk(
             waiting = []
         new = again or (each.row + 1) not in memory.owned.get(each.who, ())
         if each.at > after and each.who is not None and new and chance.random() < share:
-            found.append(case_of(memory, shop, each.who, [each.row], now=each.at, again=again))
+            case = case_of(memory, shop, each.who, [each.row], now=each.at, again=again, items=items, within=within)
+            found.append(case)
         waiting.append(each)
     _remember(memory, waiting)
     return found
