@@ -45,7 +45,8 @@ CREATE TABLE ranking_shopvisits (                -- the same sums of the whole s
 CREATE TABLE ranking_covisited (
   id         bigint  PRIMARY KEY,                 -- ranking_visited.id
   shop_id    integer NOT NULL,
-  total      double precision NOT NULL,           -- of all its pairs, of those too that its list lost
+  total        double precision NOT NULL,         -- of all its pairs, of those too that its list lost
+  total_recent double precision NOT NULL,         -- the same by the recent half-life
   companions bytea   NOT NULL
 ) WITH (fillfactor = 70);
 ALTER TABLE ranking_covisited ALTER COLUMN companions SET STORAGE MAIN;

@@ -24,8 +24,8 @@ class Asked:
     """The T items of a context, newest first: the products of a page or a basket, or those of a shopper's newest steps.
 
     `ids` (T,) are numbers of visited products (0: never visited), `at` (T,) their times, `pull` (T,) what the interaction
-    said; `companions` and `totals` (T,) are what they were visited with. `owned` is what the shopper did with each product,
-    by number; times in seconds, NaN for never.
+    said; `companions` are what they were visited with, `totals` and `recent_totals` (T,) how often in all. `owned` is what
+    the shopper did with each product, by number; times in seconds, NaN for never.
     """
 
     now: float
@@ -34,6 +34,7 @@ class Asked:
     pull: Floats
     companions: Sequence[Companions]
     totals: Floats
+    recent_totals: Floats
     owned: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=OWNED))
 
 

@@ -1,4 +1,4 @@
-"""Next for you: what shoppers visited after what this one visited last."""
+"""Next for you: what goes of late with what this shopper visited last."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def lately(asked: Asked) -> Floats:
 
 
 def propose(asked: Asked) -> Ints:
-    ids, sums = together.shares(asked, lately(asked))
+    ids, sums = together.shares(asked, lately(asked), "recent")
     return ids[np.argsort(-sums, kind="stable")[:MOST]]
 
 
 def evidence(asked: Asked, pool: Pool) -> Floats:
-    return log_odds_like(spread(pool.numbers, *together.shares(asked, lately(asked))), together.UNIT)
+    return log_odds_like(spread(pool.numbers, *together.shares(asked, lately(asked), "recent")), together.UNIT)
 
 
 NEXT_FOR_YOU = Strategy(name="next_for_you", evidence=evidence, propose=propose)

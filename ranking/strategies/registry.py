@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ranking.strategies.bestsellers import BESTSELLERS
 from ranking.strategies.buy_again import BUY_AGAIN
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
 from ranking.strategies.next_for_you import NEXT_FOR_YOU
 from ranking.strategies.popular import POPULAR
 from ranking.strategies.recently_viewed import RECENTLY_VIEWED
+from ranking.strategies.regular import REGULAR
 from ranking.strategies.similar import SIMILAR
 from ranking.strategies.strategy import Strategy
 from ranking.strategies.together import TOGETHER
@@ -14,11 +16,13 @@ from ranking.strategies.trending import TRENDING
 
 STRATEGIES: tuple[Strategy, ...] = (
     POPULAR,
+    BESTSELLERS,
     TRENDING,
     SIMILAR,
     TOGETHER,
     NEXT_FOR_YOU,
     BUY_AGAIN,
+    REGULAR,
     RECENTLY_VIEWED,
     NEW_ARRIVALS,
 )

@@ -12,14 +12,18 @@ SMOOTHING = 5.0  # visits: a product that was met with twice says little of what
 UNIT = 1e-4
 
 
-def shares(asked: Asked, by: Floats) -> tuple[Ints, Floats]:
-    """P(other | item), summed over the items by these weights (T,): numbers of the others (M,), and their sums."""
-    weights = by / (asked.totals + SMOOTHING) / scale(asked.now)
+def shares(asked: Asked, by: Floats, name: str = "sum") -> tuple[Ints, Floats]:
+    """P(other | item), summed over the items by these weights (T,): numbers of the others (M,), and their sums.
+
+    `name` says by which half-life.
+    """
+    totals = asked.totals if name == "sum" else asked.recent_totals
+    weights = by / (totals + SMOOTHING) / scale(asked.now, name)
     some = [t for t, each in enumerate(asked.companions) if len(each) and weights[t] > 0]
     if not some:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     ids, index = np.unique(np.concatenate([asked.companions[t]["id"] for t in some]), return_inverse=True)
-    sums = np.concatenate([asked.companions[t]["sum"] * weights[t] for t in some])
+    sums = np.concatenate([asked.companions[t][name] * weights[t] for t in some])
     return ids, np.bincount(index, weights=sums)
 
 

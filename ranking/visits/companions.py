@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from ranking.visits.options import VISITS, VisitOptions
 from ranking.visits.steps import Steps
 
-COMPANION = np.dtype([("id", "<i8"), ("sum", "<f8")])
-PAIR = np.dtype([("of", "<i8"), ("id", "<i8"), ("sum", "<f8")])
+SUMS = ("sum", "recent")  # by the lasting and by the recent half-life
+COMPANION = np.dtype([("id", "<i8"), ("sum", "<f8"), ("recent", "<f8")])
+PAIR = np.dtype([("of", "<i8"), ("id", "<i8"), ("sum", "<f8"), ("recent", "<f8")])
 Companions: TypeAlias = NDArray[Any]  # of COMPANION, (N,), by id
 Pairs: TypeAlias = NDArray[Any]  # of PAIR, in log order
 Floats: TypeAlias = NDArray[np.float64]
@@ -29,9 +30,10 @@ def companions_unpack(packed: bytes) -> Companions:
     return np.frombuffer(packed, dtype=COMPANION)
 
 
-def scale(at: float | Floats, options: VisitOptions = VISITS) -> Any:
+def scale(at: float | Floats, name: str = "sum", options: VisitOptions = VISITS) -> Any:
     """By what a pair of this time counts in a stored sum; a sum as it stands at a time is the stored one divided by it."""
-    return np.exp2((np.asarray(at, dtype=np.float64) - FIXED_AT) / options.pair_half_life_seconds)
+    half_life = options.pair_half_life_seconds if name == "sum" else options.recent_half_life_seconds
+    return np.exp2((np.asarray(at, dtype=np.float64) - FIXED_AT) / half_life)
 
 
 def pairs_of(steps: Steps, id_: int, at: float, pull: float, options: VisitOptions = VISITS) -> Pairs:
@@ -39,10 +41,12 @@ def pairs_of(steps: Steps, id_: int, at: float, pull: float, options: VisitOptio
     others = steps[steps["id"] != id_]
     gaps = np.abs(at - others["at"]) / options.gap_half_life_seconds
     later = np.maximum(at, others["at"])
-    sums = np.exp2(-gaps) * np.sqrt(others["pull"].astype(np.float64) * pull) * scale(later, options)
+    strength = np.exp2(-gaps) * np.sqrt(others["pull"].astype(np.float64) * pull)
     found = np.empty(2 * len(others), dtype=PAIR)
-    found["of"][0::2], found["id"][0::2], found["sum"][0::2] = others["id"], id_, sums
-    found["of"][1::2], found["id"][1::2], found["sum"][1::2] = id_, others["id"], sums
+    found["of"][0::2], found["id"][0::2] = others["id"], id_
+    found["of"][1::2], found["id"][1::2] = id_, others["id"]
+    for name in SUMS:
+        found[name] = np.repeat(strength * scale(later, name, options), 2)
     return found
 
 
@@ -53,15 +57,17 @@ def companions_add(
     old = [companions for companions in stored.values() if len(companions)]
     before = np.empty(sum(map(len, old)), dtype=PAIR)
     before["of"] = np.repeat([id_ for id_, each in stored.items() if len(each)], [len(each) for each in old])
-    before["id"] = np.concatenate([each["id"] for each in old]) if old else 0
-    before["sum"] = np.concatenate([each["sum"] for each in old]) if old else 0
+    for name in ("id", *SUMS):
+        before[name] = np.concatenate([each[name] for each in old]) if old else 0
     every = np.concatenate([before, pairs])
     every = every[np.lexsort((every["id"], every["of"]))]
     first = np.flatnonzero(
         np.append(True, (every["of"][1:] != every["of"][:-1]) | (every["id"][1:] != every["id"][:-1]))
     )
     summed = np.empty(len(first), dtype=COMPANION)
-    summed["id"], summed["sum"] = every["id"][first], np.add.reduceat(every["sum"], first)
+    summed["id"] = every["id"][first]
+    for name in SUMS:
+        summed[name] = np.add.reduceat(every[name], first)
     owners = every["of"][first]
     bounds = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
     lists = dict(zip(owners[bounds].tolist(), np.split(summed, bounds[1:]), strict=True))
@@ -78,14 +84,11 @@ def _one_by_one(
     found = {}
     for of_one in np.split(concerned, np.flatnonzero(np.diff(concerned["of"])) + 1):
         id_ = int(of_one["of"][0])
-        known = stored.get(id_)
-        sums: dict[int, float] = (
-            {} if known is None else dict(zip(known["id"].tolist(), known["sum"].tolist(), strict=True))
-        )
-        for other, value in zip(of_one["id"].tolist(), of_one["sum"].tolist(), strict=True):
-            sums[other] = sums.get(other, 0.0) + value
+        sums = {} if id_ not in stored else {row[0]: list(row[1:]) for row in stored[id_].tolist()}
+        for _, other, *values in of_one.tolist():
+            sums[other] = [a + b for a, b in zip(sums.get(other, (0.0, 0.0)), values, strict=True)]
             if len(sums) > 2 * options.companions:
-                best = sorted(sums, key=lambda each: (-sums[each], each))[: options.companions]
+                best = sorted(sums, key=lambda each: (-sums[each][0], each))[: options.companions]
                 sums = {each: sums[each] for each in best}
-        found[id_] = np.array(sorted(sums.items()), dtype=COMPANION)
+        found[id_] = np.array([(other, *values) for other, values in sorted(sums.items())], dtype=COMPANION)
     return found

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.strategies.asked import OWNED, Asked, Floats, Ints, Pool
-from ranking.visits.companions import PAIR, Companions, Pairs, companions_add, pairs_of, scale
+from ranking.visits.companions import PAIR, SUMS, Companions, Pairs, companions_add, pairs_of, scale
 from ranking.visits.options import VISITS, VisitOptions, pull
 from ranking.visits.owned import Owned
 from ranking.visits.popularity import HALF_LIVES
 from ranking.visits.steps import NO_STEPS, Steps, steps_add, steps_of
 from ranking.weights.decay import decay
 
-NO_COMPANIONS = companions_add({}, np.array([(1, 2, 0.0)], dtype=PAIR))[1][:0]
+NO_COMPANIONS = companions_add({}, np.array([(1, 2, 0.0, 0.0)], dtype=PAIR))[1][:0]
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Shelf:
     """Pairs of a product that are in its list, and those that wait for it to be asked for."""
 
     companions: Companions = field(default_factory=lambda: NO_COMPANIONS)
-    total: float = 0.0
+    totals: Floats = field(default_factory=lambda: np.zeros(2))  # by SUMS
     waiting: list[Pairs] = field(default_factory=list)
 
 
@@ -85,7 +85,7 @@ class Memory:
         if shelf.waiting:
             waiting = np.concatenate(shelf.waiting)
             shelf.companions = companions_add({number: shelf.companions}, waiting, self.options)[number]
-            shelf.total += float(waiting["sum"].sum())
+            shelf.totals = shelf.totals + [waiting[name].sum() for name in SUMS]
             shelf.waiting = []
         return shelf
 
@@ -101,7 +101,8 @@ class Memory:
             at=kept["at"].astype(np.float64),
             pull=kept["pull"].astype(np.float64),
             companions=[shelf.companions for shelf in shelves],
-            totals=np.array([shelf.total for shelf in shelves]) / scale(now, self.options),
+            totals=np.array([shelf.totals[0] for shelf in shelves]) / scale(now, "sum", self.options),
+            recent_totals=np.array([shelf.totals[1] for shelf in shelves]) / scale(now, "recent", self.options),
             owned=self._owned(who, now),
         )
 

@@ -18,6 +18,8 @@ class VisitOptions:
     """How fast two interactions of one shopper stop saying anything of each other."""
     pair_half_life_seconds: float = 365 * DAY_SECONDS
     """How fast a pair itself ages: assortments live for seasons."""
+    recent_half_life_seconds: float = 60 * DAY_SECONDS
+    """The same for what goes together of late: of all sums tried, the one that says most of what is visited next."""
     companions: int = 150
     """Companions of a product that are kept: state grows with products, not with their square. A list is cut back to so
     many when it has twice as many."""

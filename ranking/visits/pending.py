@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eventlog.database import copy_rows, query, rows
-from ranking.visits.companions import COMPANION, PAIR, Companions, Pairs, companions_add, companions_unpack
+from ranking.visits.companions import COMPANION, PAIR, SUMS, Companions, Pairs, companions_add, companions_unpack
 
 LEAST_SWEPT = 100  # products a batch
 SWEPT_SHARE = 0.1  # of the products that a batch touches: about ten notes a product wait
@@ -36,7 +36,8 @@ def pairs_note(shop_id: int, visits: Sequence[Visit]) -> None:
     pairs = pairs[np.argsort(pairs["of"], kind="stable")]
     bounds = np.flatnonzero(np.append(True, pairs["of"][1:] != pairs["of"][:-1]))
     packed = np.empty(len(pairs), dtype=COMPANION)
-    packed["id"], packed["sum"] = pairs["id"], pairs["sum"]
+    for name in ("id", *SUMS):
+        packed[name] = pairs[name]
     owners, last = pairs["of"][bounds].tolist(), visits[-1].position
     noted = zip(owners, np.split(packed, bounds[1:]), strict=True)
     copy_rows(
@@ -79,13 +80,22 @@ def _take_in(shop_id: int, ids: Sequence[int]) -> None:
     stored: dict[int, Companions] = {id_: companions_unpack(packed) for id_, packed in found}
     merged = companions_add(stored, pairs)
     owners, index = np.unique(pairs["of"], return_inverse=True)
-    totals = dict(zip(owners.tolist(), np.bincount(index, weights=pairs["sum"]).tolist(), strict=True))
+    totals = [
+        dict(zip(owners.tolist(), np.bincount(index, weights=pairs[name]).tolist(), strict=True)) for name in SUMS
+    ]
     query(
-        """INSERT INTO ranking_covisited AS t (id, shop_id, total, companions)
-           SELECT g.id, %b, g.total, g.companions
-             FROM unnest(%b::bigint[], %b::double precision[], %b::bytea[]) AS g (id, total, companions)
-           ON CONFLICT (id) DO UPDATE SET total = t.total + excluded.total, companions = excluded.companions""",
-        [shop_id, list(merged), [totals[id_] for id_ in merged], [each.tobytes() for each in merged.values()]],
+        """INSERT INTO ranking_covisited AS t (id, shop_id, total, total_recent, companions)
+           SELECT g.id, %b, g.total, g.recent, g.companions
+             FROM unnest(%b::bigint[], %b::double precision[], %b::double precision[], %b::bytea[])
+               AS g (id, total, recent, companions)
+           ON CONFLICT (id) DO UPDATE SET total = t.total + excluded.total,
+             total_recent = t.total_recent + excluded.total_recent, companions = excluded.companions""",
+        [
+            shop_id,
+            list(merged),
+            *([of[id_] for id_ in merged] for of in totals),
+            [each.tobytes() for each in merged.values()],
+        ],
     )
 
 
@@ -95,8 +105,8 @@ def pairs_unpack(noted: Sequence[tuple[int, bytes]]) -> Pairs:
     pairs = np.empty(sum(map(len, each)), dtype=PAIR)
     if len(pairs):
         pairs["of"] = np.repeat([id_ for id_, _ in noted], [len(some) for some in each])
-        pairs["id"] = np.concatenate([some["id"] for some in each])
-        pairs["sum"] = np.concatenate([some["sum"] for some in each])
+        for name in ("id", *SUMS):
+            pairs[name] = np.concatenate([some[name] for some in each])
     return pairs
 
 
@@ -107,5 +117,7 @@ def with_waiting(companions: Companions, waiting: bytes | None) -> Companions:
     both = np.concatenate([companions, companions_unpack(waiting)])
     ids, index = np.unique(both["id"], return_inverse=True)
     found = np.empty(len(ids), dtype=COMPANION)
-    found["id"], found["sum"] = ids, np.bincount(index, weights=both["sum"])
+    found["id"] = ids
+    for name in SUMS:
+        found[name] = np.bincount(index, weights=both[name])
     return found

@@ -11,7 +11,7 @@ import numpy as np
 
 from eventlog.database import query, rows
 from ranking.strategies.asked import OWNED, Asked, Floats, Ints
-from ranking.visits.companions import Companions, companions_unpack, scale
+from ranking.visits.companions import SUMS, Companions, companions_unpack, scale
 from ranking.visits.options import VISITS
 from ranking.visits.pending import with_waiting
 from ranking.visits.steps import NO_STEPS, Steps, steps_unpack
@@ -58,18 +58,19 @@ class Items:
     ids: Ints
     companions: Sequence[Companions]
     totals: Floats
+    recent_totals: Floats
     product_ids: Sequence[str]
 
 
 _WAITING = """LEFT JOIN LATERAL (SELECT string_agg(t.pairs, '' ORDER BY t.position) AS pairs
               FROM ranking_copending t WHERE t.id = v.id) w ON true"""
 _BY_NUMBER = f"""
-SELECT g.id, c.companions, w.pairs, coalesce(c.total, 0), v.product_id
+SELECT g.id, c.companions, w.pairs, coalesce(c.total, 0), coalesce(c.total_recent, 0), v.product_id
   FROM unnest(%b::bigint[]) WITH ORDINALITY AS g (id, n)
   LEFT JOIN ranking_visited v ON v.id = g.id
   LEFT JOIN ranking_covisited c ON c.id = g.id {_WAITING} ORDER BY g.n"""
 _BY_PRODUCT = f"""
-SELECT coalesce(v.id, 0), c.companions, w.pairs, coalesce(c.total, 0), g.product_id
+SELECT coalesce(v.id, 0), c.companions, w.pairs, coalesce(c.total, 0), coalesce(c.total_recent, 0), g.product_id
   FROM unnest(%b::text[]) WITH ORDINALITY AS g (product_id, n)
   LEFT JOIN ranking_visited v ON v.shop_id = %b AND v.product_id = g.product_id
   LEFT JOIN ranking_covisited c ON c.id = v.id {_WAITING} ORDER BY g.n"""
@@ -90,12 +91,15 @@ def _items(found: Sequence[tuple[Any, ...]]) -> Items:
     return Items(
         np.array([row[0] for row in found], dtype=np.int64),
         [with_waiting(companions_unpack(row[1] or b""), row[2]) for row in found],
-        np.array([row[3] + float(noted["sum"].sum()) for row, noted in zip(found, waiting, strict=True)]),
-        [row[4] for row in found],
+        *(
+            np.array([row[3 + n] + float(noted[name].sum()) for row, noted in zip(found, waiting, strict=True)])
+            for n, name in enumerate(SUMS)
+        ),
+        [row[5] for row in found],
     )
 
 
-NO_ITEMS = Items(np.zeros(0, dtype=np.int64), [], np.zeros(0), [])
+NO_ITEMS = Items(np.zeros(0, dtype=np.int64), [], np.zeros(0), np.zeros(0), [])
 
 
 def asked_of_steps(visitor: Visitor, *, now: float, most: int) -> tuple[Asked, Items]:
@@ -111,6 +115,7 @@ def asked_of_steps(visitor: Visitor, *, now: float, most: int) -> tuple[Asked, I
         pull=kept["pull"].astype(np.float64),
         companions=items.companions,
         totals=items.totals / scale(now),
+        recent_totals=items.recent_totals / scale(now, "recent"),
         owned=visitor.owned,
     )
     return asked, items
@@ -125,5 +130,6 @@ def asked_of_products(visitor: Visitor, items: Items, *, now: float) -> Asked:
         pull=np.ones(len(items.ids)),
         companions=items.companions,
         totals=items.totals / scale(now),
+        recent_totals=items.recent_totals / scale(now, "recent"),
         owned=visitor.owned,
     )

@@ -172,7 +172,7 @@ def companions() -> list[Any]:
     numbers = [id_ for (id_,) in rows("SELECT id FROM ranking_visited ORDER BY id")]
     items = items_by_number(numbers)
     return [
-        [id_, each["id"].tolist(), float(total), *each["sum"].tolist()]
+        [id_, each["id"].tolist(), float(total), *each["sum"].tolist(), *each["recent"].tolist()]
         for id_, each, total in zip(numbers, items.companions, items.totals, strict=True)
     ]
 

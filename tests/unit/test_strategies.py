@@ -25,7 +25,10 @@ DAY = 86_400.0
 
 
 def companions(*pairs: tuple[int, float]) -> np.ndarray:
-    return np.array([(id_, sum_ * float(scale(NOW))) for id_, sum_ in sorted(pairs)], dtype=COMPANION)
+    return np.array(
+        [(id_, sum_ * float(scale(NOW)), sum_ * float(scale(NOW, "recent"))) for id_, sum_ in sorted(pairs)],
+        dtype=COMPANION,
+    )
 
 
 def owned(*given: tuple[int, int, float]) -> np.ndarray:
@@ -37,7 +40,15 @@ def owned(*given: tuple[int, int, float]) -> np.ndarray:
     )  # fmt: skip
 
 
-NOBODY = Asked(now=NOW, ids=np.zeros(0, np.int64), at=np.zeros(0), pull=np.zeros(0), companions=[], totals=np.zeros(0))
+NOBODY = Asked(
+    now=NOW,
+    ids=np.zeros(0, np.int64),
+    at=np.zeros(0),
+    pull=np.zeros(0),
+    companions=[],
+    totals=np.zeros(0),
+    recent_totals=np.zeros(0),
+)
 SOMEBODY = Asked(
     now=NOW,
     ids=np.array([11, 12]),
@@ -45,6 +56,7 @@ SOMEBODY = Asked(
     pull=np.ones(2),
     companions=[companions((13, 4.0), (14, 1.0)), companions((14, 6.0))],
     totals=np.array([5.0, 6.0]),
+    recent_totals=np.array([5.0, 6.0]),
     owned=owned((11, 0, 0.001), (12, 2, 9), (15, 1, 400)),
 )
 POOL = Pool(

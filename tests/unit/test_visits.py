@@ -22,7 +22,7 @@ def added(pieces: list[list[tuple[int, int, float]]], options: VisitOptions) -> 
     state: dict[int, Companions] = {}
     for piece in pieces:
         if piece:
-            new = np.array(piece, dtype=PAIR)
+            new = np.array([(*each, each[2]) for each in piece], dtype=PAIR)
             touched = {id_: state[id_] for id_ in np.unique(new["of"]).tolist() if id_ in state}
             state |= companions_add(touched, new, options)
     return state
