@@ -25,6 +25,7 @@ from ranking.strategies.candidates import Found, candidates_read
 from ranking.strategies.content import content_vector
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
+from ranking.strategies.newcomers import with_newcomers
 from ranking.strategies.registry import NAMES
 from ranking.strategies.sizes import ITEMS
 from ranking.towers import Model, serving
@@ -149,7 +150,9 @@ def segment_of(visitor: Visitor) -> str:
 
 
 def ordered(request: RecommendRequest, asked: Asked, found: Found, scores: Scores) -> NDArray[np.int64]:
-    """Indices of the candidates, best first; ties by product_id. What the shopper dismissed is left out."""
+    """Indices of the candidates, best first, newcomers in their places; ties by product_id.
+
+    What the shopper dismissed is left out."""
     owned = asked.owned
     unwanted = owned["id"][~np.isnan(owned["dismissed_at"])]
     if not request.again:
@@ -157,8 +160,8 @@ def ordered(request: RecommendRequest, asked: Asked, found: Found, scores: Score
     wanted = ~np.isin(found.pool.numbers, unwanted)
     by_id = sorted(np.flatnonzero(wanted).tolist(), key=found.candidates.product_ids.__getitem__)
     order = np.array(by_id, dtype=np.int64)
-    best: NDArray[np.int64] = order[np.argsort(-scores.score[order], kind="stable")]
-    return best
+    best = order[np.argsort(-scores.score[order], kind="stable")]
+    return np.array(with_newcomers(best.tolist(), (found.pool.numbers == 0).tolist()), dtype=np.int64)
 
 
 def token_of(request: RecommendRequest, done: Recommended, page: NDArray[np.int64]) -> RankingToken:
