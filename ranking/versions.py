@@ -22,17 +22,18 @@ from eventlog.database import rows
 from eventlog.errors import FreshetError
 from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
+from ranking.fact_sql import EXPOSURE, SHOWN
 from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
-from ranking.projections.weights import BREADTH_REWARD, RANKS
 from ranking.query_text import QueryText
 from ranking.retrieval import MEAN_LENGTH
 from ranking.scoring import Scores, Taste, score
 from ranking.serving import explanation
+from ranking.signals import signals_at
 from ranking.towers import Model, model_at, query_vectors
 from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.evidence import Evidence, ShopEvidence
-from ranking.weights.options import DEFAULTS
+from ranking.weights.options import WeightOptions
 
 Floats = NDArray[np.float64]
 WAIT_SECONDS = 2.0
@@ -75,7 +76,8 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     _await_history(read)
     items = _items(read)
     idfs = _idfs(read)
-    evidence = _evidence(read, items, model)
+    options = signals_at(shop_id=shop_id, position=read.positions.get("weights", 0))
+    evidence = _evidence(read, items, model, options)
     vectors = _vectors(read, items, model)
     scores = score(
         dense=_cosines(query_vectors.get(model, read.query or "").astype(np.float64), vectors, items),
@@ -84,6 +86,7 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
         head=model.head,
         kind="query",
         evidence=evidence,
+        options=options,
         normaliser=read.scalars["normaliser"],
         taste=_taste(read, vectors, items, model),
     )
@@ -251,13 +254,8 @@ WITH fact AS (
      AND (%(keys)s::text[] IS NULL OR (i.context_kind = 'query' AND i.context_key = ANY(%(keys)s::text[])))
   UNION ALL
   SELECT m.context_key, s.product_id, 0,
-         coalesce(e.curve[r.rank], coalesce(e.curve[e.ranks] * ln(1 + e.ranks::double precision), ln(2::double precision))
-                                   / ln(1 + r.rank::double precision)), m.at
-    FROM feedback_impression m CROSS JOIN LATERAL unnest(m.items) WITH ORDINALITY AS s (product_id, n)
-   CROSS JOIN LATERAL (SELECT least(m.first_rank + s.n - 1, {RANKS})::integer AS rank) r
-    LEFT JOIN LATERAL (SELECT curve, cardinality(curve) AS ranks FROM ranking_examination x
-                        WHERE x.shop_id = m.shop_id AND x.position < m.position
-                        ORDER BY x.position DESC LIMIT 1) e ON true
+         {EXPOSURE}, m.at
+    FROM {SHOWN}
    WHERE m.shop_id = %(shop)s AND m.position <= %(position)s AND m.items && %(products)s::text[]
      AND s.product_id = ANY(%(products)s::text[])
      AND (%(keys)s::text[] IS NULL OR (m.context_kind = 'query' AND m.context_key = ANY(%(keys)s::text[])))
@@ -280,19 +278,23 @@ SELECT product_id, sum(power(2.0, -least(greatest(%(now)s - at, 0) / %(half_life
 
 
 def _facts(
-    read: RankingToken, items: Sequence[OldItem], keys: Sequence[str] | None, half_life: float
+    read: RankingToken,
+    items: Sequence[OldItem],
+    keys: Sequence[str] | None,
+    options: WeightOptions,
+    half_life: float,
 ) -> list[tuple[Any, ...]]:
     sql = _FACTS.format(
         group="context_key," if keys is not None else "",
         by="context_key, product_id" if keys is not None else "product_id",
     )
-    return rows(sql, _params(read, items, half_life) | {"keys": None if keys is None else list(keys)})
+    return rows(sql, _params(read, items, options, half_life) | {"keys": None if keys is None else list(keys)})
 
 
-def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> dict[str, Any]:
+def _params(read: RankingToken, items: Sequence[OldItem], options: WeightOptions, half_life: float) -> dict[str, Any]:
     return {
-        "kinds": list(DEFAULTS.values),
-        "values": list(DEFAULTS.values.values()),
+        "kinds": list(options.values),
+        "values": list(options.values.values()),
         "shop": read.shop_id,
         "position": read.positions.get("weights", 0),
         "products": [item.product_id for item in items],
@@ -301,18 +303,21 @@ def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> d
     }
 
 
-def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model) -> Evidence:
-    products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
+def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model, options: WeightOptions) -> Evidence:
+    products = {row[0]: row[1:] for row in _facts(read, items, None, options, options.global_half_life_seconds)}
     breadth = {
         product_id: (total,)
         for product_id, total in rows(
-            _BREADTH, _params(read, items, DEFAULTS.breadth_half_life_seconds) | {"least": BREADTH_REWARD}
+            _BREADTH,
+            _params(read, items, options, options.breadth_half_life_seconds) | {"least": options.breadth_reward},
         )
     }
     near = _near_keys(read)
     keys = [*near, *([read.context_key] if read.context_key else [])]
-    lasting = _facts(read, items, keys, DEFAULTS.context_half_life_seconds) if keys else []
-    recent = _facts(read, items, [read.context_key], DEFAULTS.recent_half_life_seconds) if read.context_key else []
+    lasting = _facts(read, items, keys, options, options.context_half_life_seconds) if keys else []
+    recent = (
+        _facts(read, items, [read.context_key], options, options.recent_half_life_seconds) if read.context_key else []
+    )
     own = {product: sums for key, product, *sums in lasting if key == read.context_key}
     lent: dict[str, list[float]] = {}
     for key, product, reward, exposure in lasting:
