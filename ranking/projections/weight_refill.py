@@ -37,7 +37,10 @@ def refill(projection: Projection, *, shop_id: int, position: int, options: Weig
     through = 0 if parked else min(checkpoint_read(facts.name), position)
     skip = {at for consumer, at in parked if consumer == projection.name}
     if through:
-        query(_FILL, _params(shop_id, through, options))
+        query(
+            "SELECT set_config('work_mem', '64MB', true)"
+        )  # until the transaction ends: sorted in memory, not in files
+        query(_FILL, sums_params(shop_id, through, options))
     _add_from_log(projection, skip, shop_id=shop_id, after=through, to=position, options=options)
 
 
@@ -75,7 +78,7 @@ def _add(batch: Batch, event: RecordedEvent, curve: list[float]) -> list[float]:
     return curve
 
 
-def _params(shop_id: int, through: int, options: WeightOptions) -> dict[str, object]:
+def sums_params(shop_id: int, through: int, options: WeightOptions) -> dict[str, object]:
     return {
         "shop": shop_id,
         "position": through,
@@ -96,10 +99,10 @@ def _left(latest: str, at: str, half_life: str) -> str:
 
 
 # a row decays to the time of its own newest fact, as it would have, had its facts come one by one
-_FILL = f"""
+SUMS = f"""
 WITH fact AS MATERIALIZED (
-  SELECT i.position, i.context_kind AS kind, i.context_key AS key, i.product_id, v.value AS reward,
-         0::double precision AS exposure, extract(epoch FROM i.at)::double precision AS at,
+  SELECT i.position, i.context_kind AS kind, i.context_key AS key, i.product_id,
+         v.value AS reward, 0::double precision AS exposure, extract(epoch FROM i.at)::double precision AS at,
          v.value >= %(rewarding)s::double precision AS rewarding
     FROM feedback_interaction i
     JOIN unnest(%(kinds)s::text[], %(values)s::double precision[]) AS v (kind, value) ON v.kind = i.kind
@@ -128,7 +131,8 @@ WITH fact AS MATERIALIZED (
   SELECT product_id, max(rewarded_at) AS at, sum({_left("latest", "rewarded_at", "breadth")}) AS breadth
     FROM (SELECT *, max(rewarded_at) OVER (PARTITION BY product_id) AS latest FROM pair WHERE rewarded_at IS NOT NULL) p
    GROUP BY product_id
-), contexts AS (
+)"""
+_FILL = f"""{SUMS}, contexts AS (
   INSERT INTO ranking_context (id, shop_id, kind, key, at, reward, exposure, recent_reward, recent_exposure)
   SELECT c.id, %(shop)s, c.kind, c.key, max(p.at),
          sum(p.reward * {_left("p.latest", "p.at", "context")}), sum(p.exposure * {_left("p.latest", "p.at", "context")}),
