@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from eventlog.database import rows
 from eventlog.errors import FreshetError
 from eventlog.events import NewEvent
+from eventlog.receipts import receipt_make
 from eventlog.rejections import rejection_of
 from eventlog.selectors import Head, heads
 from eventlog.services import append
@@ -42,8 +43,7 @@ class BadSignals(FreshetError):
 
 
 class PreviewMissing(FreshetError):
-    """No preview of exactly this table is known, against the one in force: POST /v1/signals/preview first (or
-    `manage.py preview_signals`), or send "force": true with a reason."""
+    """Preview exactly this table first (POST /v1/signals/preview), or send "force": true with a reason."""
 
     code = "preview_missing"
     status = 409
@@ -95,7 +95,10 @@ def signals_put(*, shop_id: int, body: Any, now: datetime) -> dict[str, Any]:
     if asked.force and reason is None:
         raise BadSignals("Whoever sets a table without its preview says why.", field="reason")
     row_id = signals_set(shop_id=shop_id, signals=asked.signals, forced_because=reason, now=now)
-    return {"signals": signals_proposed({}, shop_id=shop_id)[0], "row_id": row_id}
+    return {
+        "signals": signals_proposed({}, shop_id=shop_id)[0],
+        "receipt": receipt_make(shop_id=shop_id, row_id=row_id),
+    }
 
 
 def signals_set(*, shop_id: int, signals: Mapping[str, Any], forced_because: str | None = None, now: datetime) -> int:

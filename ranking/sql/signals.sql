@@ -21,6 +21,6 @@ CREATE TABLE ranking_diversity (
   position       bigint  NOT NULL,
   strength       double precision NOT NULL,
   group_by       text    NOT NULL,
-  most_per_group integer,
+  most_per_group double precision,
   PRIMARY KEY (shop_id, surface)
 );

@@ -45,10 +45,10 @@ class SignalsPreviewed(Event):
 @dataclass(frozen=True, kw_only=True)
 class DiversitySet(Event):
     """From here on lists of a surface are this varied: `strength` of MMR, 0 for none, and at most so many products of one
-    brand or category, nothing for as many as come."""
+    brand or category: below 1 a share of the list, nothing for as many as come."""
 
     type = "ranking.DiversitySet"
     surface: str
     strength: float
     group_by: str  # brand, category
-    most_per_group: int | None = None
+    most_per_group: float | None = None
