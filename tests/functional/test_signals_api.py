@@ -8,14 +8,18 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from eventlog.database import scalar
+from ranking import admin_signals
 from ranking.diversity_setting import DIVERSITY, diversity_of
 from ranking.policies import shop_embed
-from ranking.signals import signals_now
+from ranking.signals import signals_now, signals_of
 from tests.cast import SHOP_ID, Api, Shopper, SmallShop, drain
 
+PAGE = "/admin/signals/"
 RANGE = {"from": "2026-11-23T00:00:00Z", "to": "2026-11-24T00:00:00Z"}
 
 
@@ -77,9 +81,7 @@ def test_force_needs_a_reason_and_is_recorded_with_it(busy: SmallShop, api: Api)
     [({"signals": {"klick": 2.0}}, "signals.klick"), ({"signals": {"click": -1}}, "signals.click"),
      ({"signals": {"click": "2"}}, "signals.click"), ({"signals": 3}, "signals"), ({"signal": {}}, "signal")],
 )  # fmt: skip
-def test_a_bad_body_is_refused_by_the_name_of_what_is_wrong(
-    busy: SmallShop, api: Api, body: Any, field: str
-) -> None:
+def test_a_bad_body_is_refused_by_the_name_of_what_is_wrong(busy: SmallShop, api: Api, body: Any, field: str) -> None:
     before = count()
 
     for answer in (api.put("/v1/signals", body), api.post("/v1/signals/preview", body)):
@@ -138,6 +140,51 @@ def test_the_command_prints_a_table(busy: SmallShop) -> None:
 def test_the_command_says_what_is_wrong(busy: SmallShop, given: str) -> None:
     with pytest.raises(CommandError, match="lick"):
         run("--set", given)
+
+
+def typed(**signals: float) -> dict[str, str]:
+    return {name: str(value) for name, value in (signals_of(signals_now(shop_id=SHOP_ID)) | signals).items()}
+
+
+@pytest.fixture
+def editor(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("editor"))
+    return client
+
+
+def test_the_page_shows_previews_and_sets(busy: SmallShop, editor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_signals.timezone, "now", lambda: busy.clock.now + timedelta(hours=1))
+    assert b"context_half_life_seconds" in editor.get(PAGE).content
+
+    shown = editor.post(PAGE, typed(click=2.0) | {"preview": "1"})
+    done = editor.post(PAGE, typed(click=2.0) | {"set": "1"})
+    drain()
+
+    assert b"MAP@5" in shown.content
+    assert done.status_code == 302
+    assert signals_now(shop_id=SHOP_ID).values["click"] == 2.0
+
+
+def test_the_page_sets_nothing_that_has_no_preview_and_no_reason(busy: SmallShop, editor: Client) -> None:
+    before = count()
+
+    refused = editor.post(PAGE, typed(click=2.0) | {"set": "1"})
+    odd = editor.post(PAGE, typed() | {"click": "much", "set": "1"})
+
+    assert b"Nothing was set. Preview exactly this table first" in refused.content
+    assert b"click is a number" in odd.content
+    assert count() == before
+
+
+def test_who_only_looks_at_versions_cannot_set(busy: SmallShop) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_modelversion"))
+    client = Client()
+    client.force_login(viewer)
+
+    assert client.get(PAGE).status_code == 200
+    assert client.post(PAGE, typed(click=2.0) | {"set": "1", "reason": "me"}).status_code == 403
 
 
 def test_diversity_is_mild_until_it_is_set(shop: SmallShop, api: Api) -> None:
