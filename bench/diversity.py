@@ -100,7 +100,7 @@ def measure(pools: Sequence[Pool]) -> list[dict[str, Any]]:
 
 
 def _measure(pools: Sequence[Pool], strength: float, cap: float | None) -> dict[str, Any]:
-    from ranking.diversity import diversify, similarities
+    from ranking.diversity import distinctive, diversify
 
     found: dict[str, list[float]] = {name: [] for name in ("cost", "raw", "similarity", "brands", "categories", "ms")}
     for pool in pools:
@@ -109,7 +109,8 @@ def _measure(pools: Sequence[Pool], strength: float, cap: float | None) -> dict[
         found["ms"].append(1000 * (time.perf_counter() - started))
         found["cost"].append(made.cost)
         found["raw"].append(_mean_pair(pool.vectors[made.order] @ pool.vectors[made.order].T))
-        found["similarity"].append(_mean_pair(similarities(pool.vectors)[np.ix_(made.order, made.order)]))
+        own = distinctive(pool.vectors)[made.order]
+        found["similarity"].append(_mean_pair(np.maximum(own @ own.T, 0.0)))
         found["brands"].append(len({pool.brands[i] for i in made.order}))
         found["categories"].append(len({pool.categories[i] for i in made.order}))
     means = {name: float(np.mean(values)) for name, values in found.items() if name != "ms"}

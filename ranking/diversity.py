@@ -50,15 +50,15 @@ def diversify(
     best = np.argsort(-scores, kind="stable")[: max(k, CANDIDATES)]
     if strength <= 0.0 and most_per_group is None:
         return Diverse(best[:k], 0.0)
-    alike = similarities(vectors[best]) if strength > 0.0 else np.zeros((len(best), len(best)), dtype=np.float32)
+    own = distinctive(vectors[best]) if strength > 0.0 else np.zeros((len(best), 0), dtype=np.float32)
     value = (1.0 - strength) * _shares(scores[best])
-    chosen = _choose(value, strength * alike, [groups[i] for i in best], k, _number(most_per_group, k))
+    chosen = _choose(value, own, strength, [groups[i] for i in best], k, _number(most_per_group, k))
     order = best[chosen]
     return Diverse(order, cost(scores[best[:k]], scores[order], curve))
 
 
-def similarities(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Cosines in [0, 1] of products (N, D) with each other, (N, N), after what all of them share was taken out.
+def distinctive(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Unit vectors of products (N, D) after what all of them share was taken out, (N, D); 0 where there is none.
 
     Raw cosines of some encoders are above 0.7 whatever is compared; of a list, only what distinguishes its products counts.
     """
@@ -68,8 +68,16 @@ def similarities(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     own -= own.sum(axis=0) / np.float32(max(1, len(own) - int(unknown.sum())))
     own[unknown] = 0.0
     own /= np.maximum(np.sqrt(np.einsum("nd,nd->n", own, own)), np.float32(1e-6))[:, None]
-    found: NDArray[np.float32] = own @ own.T
-    return np.maximum(found, np.float32(0.0), out=found)
+    return own
+
+
+def similarity(own: NDArray[np.float32], i: int) -> NDArray[np.float32]:
+    """Cosines in [0, 1] of one of N distinctive vectors (N, D) with each, (N,).
+
+    Not by BLAS: its threads wait for each other, for tens of milliseconds where the cores are busy.
+    """
+    found: NDArray[np.float32] = np.maximum(np.einsum("nd,d->n", own, own[i]), np.float32(0.0))
+    return found
 
 
 def cost(before: Floats, after: Floats, curve: Sequence[float] = ()) -> float:
@@ -92,7 +100,7 @@ def _number(most_per_group: float | None, k: int) -> int | None:
 
 
 def _choose(
-    value: Floats, penalty: NDArray[np.float32], groups: Sequence[str | None], k: int, most: int | None
+    value: Floats, own: NDArray[np.float32], strength: float, groups: Sequence[str | None], k: int, most: int | None
 ) -> NDArray[np.int64]:
     """Greedily, one after the other: the largest value less the penalty of the most similar one above; ties as given.
 
@@ -111,7 +119,8 @@ def _choose(
             i = other if marginal[other] > -np.inf else i
         chosen[rank] = i
         left[i] = -np.inf
-        np.maximum(nearest, penalty[i], out=nearest)
+        if strength > 0.0:
+            np.maximum(nearest, strength * similarity(own, i), out=nearest)
         group = int(number[i])
         taken[group] += 1
         if group >= 0 and taken[group] == most:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ranking.diversity import cost, diversify, similarities
+from ranking.diversity import cost, distinctive, diversify, similarity
 
 SCORES = hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(0, 100, width=32))
 STRENGTH = st.floats(0, 0.9)
@@ -88,10 +88,10 @@ def test_a_product_without_a_vector_is_like_nothing():
     vectors = vectors_of(3)
     vectors[1] = np.nan
 
-    alike = similarities(vectors)
+    own = distinctive(vectors)
 
-    assert not alike[1].any()
-    assert not np.isnan(alike).any()
+    assert not similarity(own, 1).any()
+    assert similarity(own, 0)[0] == pytest.approx(1.0)
 
 
 def test_no_candidates_make_an_empty_list():
