@@ -22,9 +22,9 @@ from eventlog.database import rows
 from eventlog.errors import FreshetError
 from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
-from ranking.fact_sql import EXPOSURE, SHOWN
 from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
+from ranking.projections.fact_sql import EXPOSURE, SHOWN
 from ranking.query_text import QueryText
 from ranking.retrieval import MEAN_LENGTH
 from ranking.scoring import Scores, Taste, score

@@ -16,7 +16,7 @@ from feedback.events import ImpressionRecorded, InteractionRecorded
 from feedback.projections import facts
 from ranking.curves import curve_at
 from ranking.events import ExaminationEstimated
-from ranking.fact_sql import EXPOSURE, SHOWN
+from ranking.projections.fact_sql import EXPOSURE, SHOWN
 from ranking.projections.weight_merging import batch_merge, breadth_life
 from ranking.projections.weight_sums import Batch
 from ranking.weights.decay import MOST_HALF_LIVES
