@@ -83,8 +83,9 @@ def preview(
         asked = asked_read(shop_id=shop_id, from_at=from_at, to_at=to_at, limit=click_throughs)
         near = near_read(shop_id, {each.key for each in asked}, model)
         walk = Walk(shop_id, model, asked, near, [options_of(table) for table in (before, after)])
-        found = [walk.ask(each) for each in progress(asked)]
-        moved = walk.moved(max(each.at for each in asked))
+    # outside: the log does not change, and no transaction is to stay open while queries are encoded
+    found = [walk.ask(each) for each in progress(asked)]
+    moved = walk.moved(max(each.at for each in asked))
     mrr, precision = (np.array([[side[n] for side in each] for each in found], dtype=np.float64).T for n in (0, 1))
     return Preview(
         from_at=datetime.fromtimestamp(min(each.at for each in asked), UTC),
