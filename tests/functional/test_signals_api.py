@@ -13,7 +13,6 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from eventlog.database import scalar
-from ranking import admin_signals
 from ranking.diversity_setting import DIVERSITY, diversity_of
 from ranking.policies import shop_embed
 from ranking.signals import signals_now, signals_of
@@ -154,7 +153,8 @@ def editor(db: None) -> Client:
 
 
 def test_the_page_shows_previews_and_sets(busy: SmallShop, editor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_signals.timezone, "now", lambda: busy.clock.now + timedelta(hours=1))
+    later = busy.clock.now + timedelta(hours=1)
+    monkeypatch.setattr("ranking.admin_signals.timezone.now", lambda: later)
     assert b"context_half_life_seconds" in editor.get(PAGE).content
 
     shown = editor.post(PAGE, typed(click=2.0) | {"preview": "1"})

@@ -16,6 +16,7 @@ from eventlog.services import sequence
 from feedback.projections import facts
 from feedback.services import events_record
 from ranking.projections import weight_refill
+from ranking.projections.weight_sums import Batch
 from ranking.projections.weights import weights
 from ranking.serving import SearchRequest, search
 from ranking.signal_setting import (
@@ -64,7 +65,7 @@ def asked(shop: SmallShop, text: str = "cup") -> SearchRequest:
     return SearchRequest(shop_id=SHOP_ID, q=text, now=shop.clock.now.timestamp(), explain=True)
 
 
-def scores(answer: dict[str, Any]) -> list[tuple[str, float]]:
+def scores(answer: dict[str, Any]) -> list[Any]:
     return [(item["product_id"], pytest.approx(item["score"], abs=1e-6)) for item in answer["items"]]
 
 
@@ -85,7 +86,7 @@ def test_what_comes_later_counts_by_it_too(busy: SmallShop, alice: Shopper) -> N
 
 
 def test_what_comes_with_it_in_one_batch_is_neither_lost_nor_counted_twice(busy: SmallShop, alice: Shopper) -> None:
-    record = {"shop_id": SHOP_ID, "now": busy.clock.now}
+    record: dict[str, Any] = {"shop_id": SHOP_ID, "now": busy.clock.now}
     events_record(items=[alice.clicks("mug", query="cup")], **record)
     sequence()
     signals_set(shop_id=SHOP_ID, signals={"click": 3.0}, forced_because="a test", now=busy.clock.now)
@@ -136,7 +137,7 @@ def test_a_projection_that_dies_on_the_way_leaves_all_as_it_was(
 def test_after_an_event_was_parked_a_rebuild_still_equals_what_serves(
     busy: SmallShop, alice: Shopper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = weight_refill.Batch.add
+    add = Batch.add
 
     def refuse(batch: Any, event: Any) -> None:
         if event.data.get("product_id") == "kettle":
@@ -144,7 +145,7 @@ def test_after_an_event_was_parked_a_rebuild_still_equals_what_serves(
         add(batch, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr(weight_refill.Batch, "add", refuse)
+        patched.setattr(Batch, "add", refuse)
         for _ in range(4):
             busy.record(alice.clicks("kettle", query="cup"))
     assert [event.data["consumer"] for event in read_types(types={EventParked.type}, to=last_position())]

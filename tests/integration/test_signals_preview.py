@@ -19,7 +19,8 @@ from ranking.previewing.preview import Preview, preview
 from ranking.previewing.reading import NothingToPreview, asked_read, near_read
 from ranking.previewing.side import Side
 from ranking.previewing.walk import average_precision_at_k
-from ranking.projections.weights import FEEDBACK, weights
+from ranking.projections.weight_refill import FEEDBACK
+from ranking.projections.weights import weights
 from ranking.serving import SearchRequest, rank
 from ranking.signal_setting import signals_checked, signals_set
 from ranking.signals import options_of, signals_now, signals_of
@@ -60,7 +61,13 @@ def table(**signals: float) -> dict[str, float]:
 
 
 def previewed(after: dict[str, float], **more: Any) -> Preview:
-    asked = {"shop_id": SHOP_ID, "before": table(), "after": after, "from_at": NOW - timedelta(days=1), "to_at": LATER}
+    asked: dict[str, Any] = {
+        "shop_id": SHOP_ID,
+        "before": table(),
+        "after": after,
+        "from_at": NOW - timedelta(days=1),
+        "to_at": LATER,
+    }
     return preview(**(asked | more))
 
 

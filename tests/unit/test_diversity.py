@@ -18,7 +18,8 @@ STRENGTH = st.floats(0, 0.9)
 
 def vectors_of(count: int, seed: int = 0) -> np.ndarray:
     made = np.random.default_rng(seed).normal(size=(count, 8))
-    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    unit: np.ndarray = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 @given(SCORES, st.integers(1, 40))
