@@ -163,6 +163,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.result_lists.result_lists",
     "ranking.projections.judgements.judgements",
     "ranking.projections.privacy.privacy",
+    "ranking.projections.diversity.diversity",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]

@@ -9,6 +9,7 @@ from inspect import getdoc
 from django.apps import apps
 
 from eventlog.events import Event, type_registry
+from eventlog.projection import projections
 
 _HEAD = """# Event catalogue
 
@@ -23,6 +24,7 @@ Fields that hold nothing are not stored.
 def event_catalogue() -> str:
     """Return the page as Markdown: the events of each app in alphabetical order, with their fields."""
     names = {config.name for config in apps.get_app_configs()}
+    projections()  # the types of events that an app keeps beside its own file of them
     for name in names:
         try:
             import_module(f"{name}.events")

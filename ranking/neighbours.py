@@ -42,7 +42,7 @@ _UNRELATED_YET = """
  WHERE c.shop_id = %s AND c.kind = 'query' AND r.context_id IS NULL"""
 
 _REWARDS = f"""
-SELECT id, reward * power(2.0, -least(greatest(%s - at, 0) / {DEFAULTS.context_half_life_seconds}, {MOST_HALF_LIVES}))
+SELECT id, reward * power(2.0, -least(greatest(%s - at, 0) / %s::double precision, {MOST_HALF_LIVES}))
   FROM ranking_context WHERE id = ANY(%s::bigint[])"""
 
 
@@ -61,19 +61,22 @@ def neighbours_find(
     vector: NDArray[np.float32],
     now: float,
     own: int | None = None,
+    options: WeightOptions = DEFAULTS,
 ) -> list[tuple[int, float, float]]:
     """The nearest contexts of a query: context id, similarity, lasting reward at `now`; most similar first.
 
     `own` is the query's own context where it has one already, which is no neighbour of itself. `vector` is what the tower
     made of the query. Where that is what the frozen encoder makes of the key it serves here too, so that a new query is
-    encoded once: an encoder is given the words of a query, which all but the longest keys are.
+    encoded once: an encoder is given the words of a query, which all but the longest keys are. `options` are those of the shop.
     """
     same = model.is_frozen and model.frozen.query_text(text) == model.frozen.query_text(key)
     near = vector if same else query_vectors.get(model, key, frozen=True)
-    found = _find(shop_id, key, near, model.frozen, own, DEFAULTS)
+    found = _find(shop_id, key, near, model.frozen, own, options)
     if not found:
         return []
-    rewards: dict[int, float] = dict(rows(_REWARDS, [now, [id_ for id_, _ in found]]))
+    rewards: dict[int, float] = dict(
+        rows(_REWARDS, [now, options.context_half_life_seconds, [id_ for id_, _ in found]])
+    )
     # a vector may outlive its context: vectors lie beside the log, contexts are rebuilt from it
     return [(id_, similarity, rewards[id_]) for id_, similarity in found if id_ in rewards]
 

@@ -120,7 +120,7 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     evidence = weights_evidence(
         found.candidates, seen, request.now, expected=model.expected_of(found.candidates.product_ids)
     )
-    w = weights(relevance=relevance, evidence=evidence)
+    w = weights(relevance=relevance, evidence=evidence, options=seen.options)
     dense, nothing = found.candidates.dense, np.zeros(len(relevance))
     scores = Scores(dense=dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight)
     order = ordered(request, asked, found, scores)

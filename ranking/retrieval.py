@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,9 @@ from ranking.filters import Filter
 from ranking.lexical import K1, B, essential_terms
 from ranking.projections.contexts import encoder_key
 from ranking.projections.vectors import embedding_table
+from ranking.signals import IN_FORCE, options_read
 from ranking.vector_formats import vector_text
-from ranking.weights.decay import MOST_HALF_LIVES
+from ranking.weights.decay import MOST_HALF_LIVES, decayed
 from ranking.weights.options import DEFAULTS, WeightOptions
 
 EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the HNSW index is asked
@@ -48,6 +48,7 @@ class Snapshot:
     neighbours: list[tuple[int, float, float]]  # context id, similarity, its lasting reward now
     has_vectors: bool
     filtered: int  # products that pass the filters, counted up to EXACT + 1
+    options: WeightOptions = DEFAULTS  # by the shop's table of signals
 
     @property
     def as_of_position(self) -> int:
@@ -58,8 +59,6 @@ class Snapshot:
 _DOCUMENTS = """CASE WHEN t.documents > 0 THEN t.published_documents ELSE -1 - coalesce(t.published_documents, 0) END
                FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS q (term, n)
                LEFT JOIN ranking_term t ON t.shop_id = %(shop)s AND t.term = q.term ORDER BY q.n"""
-
-_LEFT_OF_NEIGHBOUR = f"power(2.0, -least(greatest(%(now)s - o.at, 0) / %(context_half_life)s, {MOST_HALF_LIVES}))"
 
 _SNAPSHOT = f"""
 WITH seen AS (
@@ -85,13 +84,12 @@ SELECT s.last, seen.positions,
           FROM ranking_shopweight w WHERE w.shop_id = %(shop)s),
        (SELECT c.id FROM context c), (SELECT ARRAY[reward, exposure, recent_reward, at] FROM context),
        (SELECT exists FROM context),
-       (SELECT jsonb_agg(jsonb_build_array(n.neighbour_id, n.similarity, n.reward))
-          FROM (SELECT n.neighbour_id, n.similarity,
-                       o.reward * {_LEFT_OF_NEIGHBOUR} AS reward
+       (SELECT jsonb_agg(jsonb_build_array(n.neighbour_id, n.similarity, n.reward, n.at))
+          FROM (SELECT n.neighbour_id, n.similarity, o.reward, o.at
                   FROM context c JOIN ranking_contextneighbour n ON n.context_id = c.id AND n.encoder = %(encoder)s
                   JOIN ranking_context o ON o.id = n.neighbour_id
                  ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),
-       to_regclass(%(table)s) IS NOT NULL
+       to_regclass(%(table)s) IS NOT NULL, {IN_FORCE}
   FROM seen, eventlog_sequencer s
   LEFT JOIN ranking_lexicon l ON l.shop_id = %(shop)s
   LEFT JOIN LATERAL (SELECT documents, mean_length FROM ranking_publication
@@ -109,7 +107,6 @@ def snapshot_read(
     filters: Sequence[Filter],
     now: float,
     consumers: Sequence[str] = SEARCH_CONSUMERS,
-    options: WeightOptions = DEFAULTS,
 ) -> Snapshot:
     """Read where everything stands, near contexts as the encoder of this fingerprint (that below the model) finds them.
     Run it first in the search's REPEATABLE READ transaction."""
@@ -121,16 +118,15 @@ def snapshot_read(
             "kind": kind,
             "key": key,
             "terms": list(terms),
-            "near": options.near_contexts,
-            "now": now,
-            "context_half_life": options.context_half_life_seconds,
+            "near": DEFAULTS.near_contexts,
             "table": embedding_table(shop_id, major),
             "encoder": encoder_key(encoder),
         },
     ).fetchone()
     assert found is not None
     (last, positions, age, documents, published, mean_length, term_documents, shop, context_id, context, related,
-     neighbours, has_vectors) = found  # fmt: skip
+     neighbours, has_vectors, signals) = found  # fmt: skip
+    options = options_read(signals)
     return Snapshot(
         last_position=last,
         positions=orjson.loads(positions),
@@ -141,9 +137,13 @@ def snapshot_read(
         term_documents=term_documents,
         shop=None if shop is None else tuple(shop),
         context=None if context_id is None else (context_id, *context, related),
-        neighbours=[(id_, similarity, reward) for id_, similarity, reward in orjson.loads(neighbours or "[]")],
+        neighbours=[
+            (id_, similarity, float(decayed(reward, at, now, options.context_half_life_seconds)))
+            for id_, similarity, reward, at in orjson.loads(neighbours or "[]")
+        ],
         has_vectors=has_vectors,
         filtered=_count_filtered(shop_id, filters) if filters else documents,
+        options=options,
     )
 
 
@@ -211,12 +211,12 @@ def candidates_read(
     filters: Sequence[Filter],
     now: float,
     wants: NDArray[np.float64] | None = None,
-    options: WeightOptions = DEFAULTS,
 ) -> Candidates:
     """Retrieve the candidates and all that scoring them needs, in one statement. `near`: context ids and their weights.
 
     `wants` (D,) is the vector of the shopper who asks: it finds nothing, and is compared with what was found.
     """
+    options = snapshot.options
     dense = vector is not None and snapshot.has_vectors
     compared = dense and wants is not None
     essential = essential_terms(snapshot.term_documents)
@@ -388,8 +388,9 @@ def _popular(conditions: str) -> str:
                 ORDER BY {BREADTH_ORDER} DESC, p.id LIMIT {POPULAR}"""
 
 
-# log of the breadth at time 0; the index ranking_productweight_breadth is on this very text, with the default half-life
-BREADTH_ORDER = f"(ln(breadth) + breadth_at / {DEFAULTS.breadth_half_life_seconds / log(2):.3f}::double precision)"
+# log of the breadth at time 0; the index ranking_productweight_breadth is on this very text. All rows of a shop have the
+# same breadth_life, that of its table of signals
+BREADTH_ORDER = "(ln(breadth) + (breadth_at / breadth_life))"
 
 
 def _dense(table: str, conditions: str, *, exact: bool) -> str:

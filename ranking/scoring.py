@@ -11,6 +11,7 @@ from ranking.lexical import lexical_score
 from ranking.relevance import Head, relevance
 from ranking.weights.evidence import Evidence
 from ranking.weights.formula import Weights, weights
+from ranking.weights.options import DEFAULTS, WeightOptions
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +50,7 @@ def score(
     evidence: Evidence,
     normaliser: float | None = None,
     taste: Taste | None = None,
+    options: WeightOptions = DEFAULTS,
 ) -> Scores:
     """Score products from their cosine (NaN: no vector yet), BM25 sum, and evidence; `idf` of the query's terms.
 
@@ -57,7 +59,7 @@ def score(
     """
     lexical = lexical_score(bm25, idf)
     y = relevance(dense, lexical, head, kind)
-    w = weights(relevance=y, evidence=evidence, normaliser=normaliser)
+    w = weights(relevance=y, evidence=evidence, options=options, normaliser=normaliser)
     if taste is None:
         return Scores(dense=dense, lexical=lexical, relevance=y, weights=w, score=y * w.weight)
     centre = taste_centre(taste.cosines, y) if taste.centre is None else taste.centre

@@ -20,21 +20,22 @@ from ranking.learning.ranges import needed
 from ranking.privacy import Ledger, ledger_read
 from ranking.registry import ModelVersion, model_in_shadow, model_versions
 from ranking.serving import SearchRequest, rank
+from ranking.signals import IN_FORCE, options_read
 from ranking.towers import query_vectors, serving
 from ranking.training import clicked_count, consumer, train_every
 from ranking.vector_state import rollout_read
 from ranking.weights.decay import decayed
 from ranking.weights.evidence import Evidence, ShopEvidence, no_evidence
 from ranking.weights.formula import weights
-from ranking.weights.options import DEFAULTS
 
-_PRODUCT = """
+_PRODUCT = f"""
 SELECT coalesce(w.reward, 0), coalesce(w.exposure, 0), coalesce(w.at, 0), coalesce(w.breadth, 0), coalesce(w.breadth_at, 0),
        s.reward, s.exposure, s.at, coalesce(s.breadth, 0), coalesce(s.breadth_at, 0),
        coalesce((SELECT documents FROM ranking_lexicon WHERE shop_id = %(shop)s), 0),
        coalesce((SELECT o.weight FROM (SELECT weight, until FROM ranking_operatorweight
                                         WHERE shop_id = %(shop)s AND product_id = %(product)s AND context_key = ''
-                                        ORDER BY position DESC LIMIT 1) o WHERE o.until IS NULL OR o.until > %(now)s), 1)
+                                        ORDER BY position DESC LIMIT 1) o WHERE o.until IS NULL OR o.until > %(now)s), 1),
+       {IN_FORCE}
   FROM (VALUES (1)) one
   LEFT JOIN ranking_productweight w ON w.shop_id = %(shop)s AND w.product_id = %(product)s
   LEFT JOIN ranking_shopweight s ON s.shop_id = %(shop)s"""
@@ -69,19 +70,20 @@ def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
     found = run(_PRODUCT, {"shop": shop_id, "product": product_id, "now": now}).fetchone()
     assert found is not None
     (reward, exposure, at, breadth, breadth_at, shop_reward, shop_exposure, shop_at, shop_breadth, shop_breadth_at,
-     products, operator) = found  # fmt: skip
-    half_life = DEFAULTS.global_half_life_seconds
+     products, operator, signals) = found  # fmt: skip
+    options = options_read(signals)
+    half_life = options.global_half_life_seconds
     shop = ShopEvidence(
         reward=float(decayed(shop_reward or 0.0, shop_at or now, now, half_life)),
         exposure=float(decayed(shop_exposure or 0.0, shop_at or now, now, half_life)),
-        breadth=float(decayed(shop_breadth, shop_breadth_at, now, DEFAULTS.breadth_half_life_seconds)),
+        breadth=float(decayed(shop_breadth, shop_breadth_at, now, options.breadth_half_life_seconds)),
         products=products,
     )
     none = no_evidence(1)
     evidence = Evidence(
         product_reward=np.array([decayed(reward, at, now, half_life)]),
         product_exposure=decayed(exposure, at, now, half_life) * serving.model(shop_id).expected_of([product_id]),
-        product_breadth=np.array([decayed(breadth, breadth_at, now, DEFAULTS.breadth_half_life_seconds)]),
+        product_breadth=np.array([decayed(breadth, breadth_at, now, options.breadth_half_life_seconds)]),
         context_reward=none.context_reward,
         context_exposure=none.context_exposure,
         near_reward=none.near_reward,
@@ -90,7 +92,7 @@ def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
         shop=shop,
     )
     # with ŷ = 0 the factor g is what it is before it meets the odds of a query
-    return _answer(weights(relevance=np.zeros(1), evidence=evidence), evidence, 0)
+    return _answer(weights(relevance=np.zeros(1), evidence=evidence, options=options), evidence, 0)
 
 
 def _in_query(shop_id: int, product_id: str, text: str, now: float) -> dict[str, Any]:

@@ -35,7 +35,6 @@ from ranking.towers import Model, query_vectors, serving
 from ranking.weights.decay import decayed
 from ranking.weights.evidence import Evidence, ShopEvidence
 from ranking.weights.near import neighbour_weight
-from ranking.weights.options import DEFAULTS
 
 # sorted by price or date, a product must be about this relevant, compared with the best, to be listed at all
 SORTED_SHARE = 0.3
@@ -140,6 +139,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         head=model.head,
         kind="query",
         evidence=evidence,
+        options=seen.options,
         taste=None if candidates.taste is None else Taste(candidates.taste),
     )
     order = ordered(candidates, scores, request.sort)
@@ -169,19 +169,27 @@ def near_contexts(
     else:
         own = seen.context[0] if seen.context else None  # fed, but not related yet
         found = neighbours_find(
-            shop_id=request.shop_id, key=key, text=request.q, model=model, vector=vector, now=request.now, own=own
+            shop_id=request.shop_id,
+            key=key,
+            text=request.q,
+            model=model,
+            vector=vector,
+            now=request.now,
+            own=own,
+            options=seen.options,
         )
     if not found:
         return []
     ids, similarities, rewards = zip(*found, strict=True)
-    return list(zip(ids, neighbour_weight(similarities, rewards).tolist(), strict=True))
+    return list(zip(ids, neighbour_weight(similarities, rewards, seen.options).tolist(), strict=True))
 
 
 def evidence_of(candidates: Candidates, seen: Snapshot, now: float, *, expected: NDArray[np.float64]) -> Evidence:
     """Gather the evidence of a search, decayed to its time; `expected` (N,) is what the model expects of exposure."""
     reward, exposure, at, breadth, breadth_at = seen.shop or (0.0, 0.0, now, 0.0, now)
     own_reward, own_exposure, recent_reward, own_at = seen.context[1:5] if seen.context else (0.0, 0.0, 0.0, now)
-    half_life = DEFAULTS.context_half_life_seconds
+    options = seen.options
+    half_life = options.context_half_life_seconds
     return Evidence(
         product_reward=candidates.product_reward,
         product_exposure=candidates.product_exposure * expected,
@@ -195,13 +203,13 @@ def evidence_of(candidates: Candidates, seen: Snapshot, now: float, *, expected:
         operator=candidates.operator,
         context_reward_total=float(decayed(own_reward, own_at, now, half_life)),
         context_exposure_total=float(decayed(own_exposure, own_at, now, half_life)),
-        recent_reward_total=float(decayed(recent_reward, own_at, now, DEFAULTS.recent_half_life_seconds)),
+        recent_reward_total=float(decayed(recent_reward, own_at, now, options.recent_half_life_seconds)),
         near_reward_total=candidates.near_totals[0],
         near_exposure_total=candidates.near_totals[1],
         shop=ShopEvidence(
-            reward=float(decayed(reward, at, now, DEFAULTS.global_half_life_seconds)),
-            exposure=float(decayed(exposure, at, now, DEFAULTS.global_half_life_seconds)),
-            breadth=float(decayed(breadth, breadth_at, now, DEFAULTS.breadth_half_life_seconds)),
+            reward=float(decayed(reward, at, now, options.global_half_life_seconds)),
+            exposure=float(decayed(exposure, at, now, options.global_half_life_seconds)),
+            breadth=float(decayed(breadth, breadth_at, now, options.breadth_half_life_seconds)),
             products=seen.documents,
         ),
     )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from ranking import apis
+from ranking import apis, signal_apis
 
 urlpatterns = [
     path("search", apis.SearchApi.as_view()),
@@ -8,6 +8,9 @@ urlpatterns = [
     path("rankings", apis.RankingsApi.as_view()),
     path("rankings/<str:token>", apis.RankingApi.as_view()),
     path("weights", apis.WeightsApi.as_view()),
+    path("signals", signal_apis.SignalsApi.as_view()),
+    path("signals/preview", signal_apis.PreviewApi.as_view()),
+    path("diversity", signal_apis.DiversityApi.as_view()),
     path("judgments", apis.JudgementsApi.as_view()),
     path("models", apis.ModelsApi.as_view()),
     path("learning", apis.LearningApi.as_view()),

@@ -17,23 +17,24 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from catalog.events import OfferChanged, offer_stream
 from eventlog.database import rows
 from eventlog.errors import FreshetError
 from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
 from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
-from ranking.projections.weights import BREADTH_REWARD, RANKS
+from ranking.past_offers import offers_at
+from ranking.projections.fact_sql import EXPOSURE, SHOWN
 from ranking.query_text import QueryText
 from ranking.retrieval import MEAN_LENGTH
 from ranking.scoring import Scores, Taste, score
 from ranking.serving import explanation
+from ranking.signals import signals_at
 from ranking.towers import Model, model_at, query_vectors
 from ranking.weights.decay import MOST_HALF_LIVES
 from ranking.weights.evidence import Evidence, ShopEvidence
 from ranking.weights.formula import weights
-from ranking.weights.options import DEFAULTS
+from ranking.weights.options import WeightOptions
 
 Floats = NDArray[np.float64]
 WAIT_SECONDS = 2.0
@@ -75,9 +76,10 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     model = model_at(shop_id, read.model)
     _await_history(read)
     items = _items(read)
-    evidence = _evidence(read, items, model)
+    options = signals_at(shop_id=shop_id, position=read.positions.get("weights", 0))
+    evidence = _evidence(read, items, model, options)
     scores = (_search_scores if read.context_kind in (None, "query") else _recommendation_scores)(
-        read, items, evidence, model
+        read, items, evidence, model, options
     )
     return {
         "ranking": {
@@ -95,7 +97,9 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     }
 
 
-def _search_scores(read: RankingToken, items: Sequence[OldItem], evidence: Evidence, model: Model) -> Scores:
+def _search_scores(
+    read: RankingToken, items: Sequence[OldItem], evidence: Evidence, model: Model, options: WeightOptions
+) -> Scores:
     idfs = _idfs(read)
     vectors = _vectors(read, items, model)
     return score(
@@ -105,21 +109,24 @@ def _search_scores(read: RankingToken, items: Sequence[OldItem], evidence: Evide
         head=model.head,
         kind="query",
         evidence=evidence,
+        options=options,
         normaliser=read.scalars["normaliser"],
         taste=_taste(read, vectors, items, model),
     )
 
 
-def _recommendation_scores(read: RankingToken, items: Sequence[OldItem], evidence: Evidence, model: Model) -> Scores:
+def _recommendation_scores(
+    read: RankingToken, items: Sequence[OldItem], evidence: Evidence, model: Model, options: WeightOptions
+) -> Scores:
     """ŷ is in the token: what strategies said came of sums that went on decaying since, and of lists that were cut."""
     y = np.array([read.scalars[f"y{item.id}"] for item in items], dtype=np.float64)
-    w = weights(relevance=y, evidence=evidence, normaliser=read.scalars["normaliser"])
+    w = weights(relevance=y, evidence=evidence, options=options, normaliser=read.scalars["normaliser"])
     unknown = np.full(len(items), np.nan)
     return Scores(dense=unknown, lexical=np.zeros(len(items)), relevance=y, weights=w, score=y * w.weight)
 
 
 def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
-    offers = _offers(read, items)
+    offers = offers_at(read, [item.product_id for item in items])
     return [
         {
             "product_id": items[i].product_id,
@@ -152,21 +159,6 @@ def _await_history(read: RankingToken) -> None:
         if monotonic() > deadline:
             raise AnswerNotReady
         sleep(0.02)
-
-
-# the newest offer of each product by then
-_OFFERS = """
-SELECT DISTINCT ON (e.stream) e.stream, e.data::text FROM eventlog_event e JOIN eventlog_position p ON p.event_id = e.id
- WHERE e.shop_id = %s AND e.stream = ANY(%s::text[]) AND e.type = %s AND p.position <= %s
- ORDER BY e.stream, e.version DESC"""
-
-
-def _offers(read: RankingToken, items: Sequence[OldItem]) -> dict[str, dict[str, Any]]:
-    """Price, currency and stock of each item as they were then, by product_id; empty where no offer was made."""
-    streams = {offer_stream(item.product_id): item.product_id for item in items}
-    found = rows(_OFFERS, [read.shop_id, list(streams), OfferChanged.type, read.positions.get("products", 0)])
-    offers: dict[str, dict[str, Any]] = {product_id: {} for product_id in streams.values()}
-    return offers | {streams[stream]: orjson.loads(data) for stream, data in found}
 
 
 def _items(read: RankingToken) -> list[OldItem]:
@@ -266,13 +258,8 @@ WITH fact AS (
      AND (%(keys)s::text[] IS NULL OR (i.context_kind = %(kind)s AND i.context_key = ANY(%(keys)s::text[])))
   UNION ALL
   SELECT m.context_key, s.product_id, 0,
-         coalesce(e.curve[r.rank], coalesce(e.curve[e.ranks] * ln(1 + e.ranks::double precision), ln(2::double precision))
-                                   / ln(1 + r.rank::double precision)), m.at
-    FROM feedback_impression m CROSS JOIN LATERAL unnest(m.items) WITH ORDINALITY AS s (product_id, n)
-   CROSS JOIN LATERAL (SELECT least(m.first_rank + s.n - 1, {RANKS})::integer AS rank) r
-    LEFT JOIN LATERAL (SELECT curve, cardinality(curve) AS ranks FROM ranking_examination x
-                        WHERE x.shop_id = m.shop_id AND x.position < m.position
-                        ORDER BY x.position DESC LIMIT 1) e ON true
+         {EXPOSURE}, m.at
+    FROM {SHOWN}
    WHERE m.shop_id = %(shop)s AND m.position <= %(position)s AND m.items && %(products)s::text[]
      AND s.product_id = ANY(%(products)s::text[])
      AND (%(keys)s::text[] IS NULL OR (m.context_kind = %(kind)s AND m.context_key = ANY(%(keys)s::text[])))
@@ -295,19 +282,23 @@ SELECT product_id, sum(power(2.0, -least(greatest(%(now)s - at, 0) / %(half_life
 
 
 def _facts(
-    read: RankingToken, items: Sequence[OldItem], keys: Sequence[str] | None, half_life: float
+    read: RankingToken,
+    items: Sequence[OldItem],
+    keys: Sequence[str] | None,
+    options: WeightOptions,
+    half_life: float,
 ) -> list[tuple[Any, ...]]:
     sql = _FACTS.format(
         group="context_key," if keys is not None else "",
         by="context_key, product_id" if keys is not None else "product_id",
     )
-    return rows(sql, _params(read, items, half_life) | {"keys": None if keys is None else list(keys)})
+    return rows(sql, _params(read, items, options, half_life) | {"keys": None if keys is None else list(keys)})
 
 
-def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> dict[str, Any]:
+def _params(read: RankingToken, items: Sequence[OldItem], options: WeightOptions, half_life: float) -> dict[str, Any]:
     return {
-        "kinds": list(DEFAULTS.values),
-        "values": list(DEFAULTS.values.values()),
+        "kinds": list(options.values),
+        "values": list(options.values.values()),
         "shop": read.shop_id,
         "kind": read.context_kind or "query",
         "position": read.positions.get("weights", 0),
@@ -317,21 +308,21 @@ def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> d
     }
 
 
-def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model) -> Evidence:
-    products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
+def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model, options: WeightOptions) -> Evidence:
+    products = {row[0]: row[1:] for row in _facts(read, items, None, options, options.global_half_life_seconds)}
     breadth = {
         product_id: (total,)
         for product_id, total in rows(
-            _BREADTH, _params(read, items, DEFAULTS.breadth_half_life_seconds) | {"least": BREADTH_REWARD}
+            _BREADTH,
+            _params(read, items, options, options.breadth_half_life_seconds) | {"least": options.breadth_reward},
         )
     }
     near = _near_keys(read)
-    own_key = (
-        None if read.context_kind == "history" else read.context_key
-    )  # what others did on their home pages is theirs
+    # what others did on their home pages is theirs
+    own_key = None if read.context_kind == "history" else read.context_key
     keys = [*near, *([own_key] if own_key else [])]
-    lasting = _facts(read, items, keys, DEFAULTS.context_half_life_seconds) if keys else []
-    recent = _facts(read, items, [own_key], DEFAULTS.recent_half_life_seconds) if own_key else []
+    lasting = _facts(read, items, keys, options, options.context_half_life_seconds) if keys else []
+    recent = _facts(read, items, [own_key], options, options.recent_half_life_seconds) if own_key else []
     own = {product: sums for key, product, *sums in lasting if key == own_key}
     lent: dict[str, list[float]] = {}
     for key, product, reward, exposure in lasting:

@@ -20,11 +20,12 @@ from feedback.selectors import newest_click_throughs
 from ranking.learning.catalogue import CatalogueAt
 from ranking.learning.evaluate import Doubles, Ranker, mrr_at_k
 from ranking.learning.examples import gain
+from ranking.signals import signals_now
 from ranking.weights.decay import decayed
 from ranking.weights.evidence import Evidence, ShopEvidence
 from ranking.weights.formula import weights
 from ranking.weights.near import neighbour_weight
-from ranking.weights.options import DEFAULTS
+from ranking.weights.options import WeightOptions
 
 KEPT_SHARE = 1 / 7
 MOST = 500  # click-throughs of kept queries that judge, the newest: they cost a millisecond each
@@ -55,6 +56,7 @@ class Surroundings:
     product_exposure: Doubles
     product_breadth: Doubles
     shop: ShopEvidence
+    options: WeightOptions  # by the shop's table of signals
     lent: Mapping[str, tuple[Doubles, Doubles]]
 
     def evidence(self, key: str, expected: Doubles) -> Evidence:
@@ -111,7 +113,9 @@ def unasked_mrr(
         if key not in scores:
             text = each.context_text or key
             y = ranker.relevance(text, catalogue)
-            scores[key] = y * weights(relevance=y, evidence=around.evidence(key, expected)).weight
+            scores[key] = (
+                y * weights(relevance=y, evidence=around.evidence(key, expected), options=around.options).weight
+            )
         wanted = np.zeros(len(catalogue.product_ids), dtype=np.bool_)
         wanted[[catalogue.rows[p] for p, kinds in each.outcomes.items() if p in catalogue.rows and gain(kinds) > 0]] = (
             True
@@ -136,37 +140,40 @@ SELECT context_id, product_id, reward, exposure, at FROM ranking_contextweight W
 
 def surroundings_read(*, shop_id: int, keys: Sequence[str], catalogue: CatalogueAt, now: float) -> Surroundings:
     """Read what is known at `now` (seconds) of a catalogue's products, everywhere and in the contexts near these keys."""
-    count, row_of = len(catalogue.product_ids), catalogue.rows
+    count, row_of, options = len(catalogue.product_ids), catalogue.rows, signals_now(shop_id=shop_id)
     sums = np.zeros((3, count))
     for product_id, reward, exposure, at, breadth, breadth_at in rows(_PRODUCTS, [shop_id, catalogue.product_ids]):
         row = row_of[product_id]
-        sums[:2, row] = decayed([reward, exposure], at, now, DEFAULTS.global_half_life_seconds)
-        sums[2, row] = decayed(breadth, breadth_at, now, DEFAULTS.breadth_half_life_seconds)
+        sums[:2, row] = decayed([reward, exposure], at, now, options.global_half_life_seconds)
+        sums[2, row] = decayed(breadth, breadth_at, now, options.breadth_half_life_seconds)
     reward_, exposure_, breadth_ = sums
-    return Surroundings(reward_, exposure_, breadth_, _shop(shop_id, now), _lent(shop_id, keys, row_of, count, now))
+    shop, lent = _shop(shop_id, now, options), _lent(shop_id, keys, row_of, count, now, options)
+    return Surroundings(reward_, exposure_, breadth_, shop, options, lent)
 
 
-def _shop(shop_id: int, now: float) -> ShopEvidence:
+def _shop(shop_id: int, now: float, options: WeightOptions) -> ShopEvidence:
     found = rows(_SHOP, [shop_id])
     if not found:
         return ShopEvidence()
     reward, exposure, at, breadth, breadth_at, products = found[0]
-    left = decayed([reward, exposure], at, now, DEFAULTS.global_half_life_seconds)
+    left = decayed([reward, exposure], at, now, options.global_half_life_seconds)
     return ShopEvidence(
         reward=float(left[0]),
         exposure=float(left[1]),
-        breadth=float(decayed(breadth, breadth_at, now, DEFAULTS.breadth_half_life_seconds)),
+        breadth=float(decayed(breadth, breadth_at, now, options.breadth_half_life_seconds)),
         products=products,
     )
 
 
 def _lent(
-    shop_id: int, keys: Sequence[str], row_of: Mapping[str, int], count: int, now: float
+    shop_id: int, keys: Sequence[str], row_of: Mapping[str, int], count: int, now: float, options: WeightOptions
 ) -> dict[str, tuple[Doubles, Doubles]]:
-    half_life = DEFAULTS.context_half_life_seconds
+    half_life = options.context_half_life_seconds
     shares: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for key, neighbour, similarity, reward, at in rows(_NEAR, [shop_id, list(keys)]):
-        shares[key].append((neighbour, float(neighbour_weight(similarity, decayed(reward, at, now, half_life)))))
+        shares[key].append(
+            (neighbour, float(neighbour_weight(similarity, decayed(reward, at, now, half_life), options)))
+        )
     neighbours = sorted({neighbour for near in shares.values() for neighbour, _ in near})
     told: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
     for context_id, product_id, reward, exposure, at in rows(_LENT, [neighbours]):

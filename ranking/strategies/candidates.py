@@ -21,7 +21,6 @@ from ranking.strategies.asked import Pool
 from ranking.vector_formats import vector_text
 from ranking.visits.popularity import HALF_LIVES, popularity_order
 from ranking.weights.decay import MOST_HALF_LIVES, decay
-from ranking.weights.options import DEFAULTS, WeightOptions
 
 NEAREST, POPULAR, TRENDING, NEWEST = 150, 100, 30, 50
 _LIVE = "p.shop_id = %(shop)s AND p.retired_at IS NULL AND p.product_id <> ALL(%(without)s::text[])"
@@ -109,10 +108,9 @@ def candidates_read(
     filters: Sequence[Filter],
     without: Sequence[str],
     now: float,
-    options: WeightOptions = DEFAULTS,
 ) -> Found:
     """Read the candidates: proposed `numbers` and what the statement finds, but for the products `without`."""
-    dense = vector is not None and snapshot.has_vectors
+    dense, options = vector is not None and snapshot.has_vectors, snapshot.options
     found = rows(
         candidates_sql(
             table=embedding_table(shop_id, major) if dense else None,

@@ -52,5 +52,10 @@ class WeightOptions:
     most_operator: float = 100.0
     """Largest weight an operator may set: two orders of magnitude bury or lift anything."""
 
+    @property
+    def breadth_reward(self) -> float:
+        """Least reward by which a context counts for a product's breadth: a click. A view says too little."""
+        return self.values["click"]
+
 
 DEFAULTS = WeightOptions()

@@ -22,6 +22,7 @@ from feedback.services import events_record
 from ranking.policies import shop_embed
 from ranking.services import lexical_statistics_publish, weights_put
 from ranking.serving import SearchRequest, search
+from ranking.signal_setting import signals_set
 from ranking.versions import ranking_again
 from tests.cast import PRODUCTS, SHOP_ID, Clock, Shopper, SmallShop, drain
 
@@ -79,7 +80,7 @@ def live(shop: SmallShop, chance: random.Random, versions: dict[str, int], shopp
     """Let one thing happen, not drained."""
     product = chance.choice(PRODUCTS)
     product_id = product["product_id"]
-    kind = chance.choice(("click", "click", "see", "price", "weight", "revise"))
+    kind = chance.choice(("click", "click", "see", "price", "weight", "revise", "signal"))
     if kind == "click":
         events_record(
             shop_id=SHOP_ID, items=[shopper.clicks(product_id, query=chance.choice(QUERIES))], now=shop.clock.now
@@ -95,6 +96,9 @@ def live(shop: SmallShop, chance: random.Random, versions: dict[str, int], shopp
     elif kind == "weight":
         weight = {"product_id": product_id, "weight": chance.uniform(0.1, 2)}
         weights_put(shop_id=SHOP_ID, body={"weights": [weight]}, now=shop.clock.now)
+    elif kind == "signal":
+        signals = {"click": chance.uniform(0.1, 5), "recent_half_life_seconds": chance.choice([60.0, 86_400.0])}
+        signals_set(shop_id=SHOP_ID, signals=signals, forced_because="a test", now=shop.clock.now)
     elif versions.get(product_id, 1):
         text = " ".join(chance.choices(["tea", "cup", "shoes", "music", "stoneware", "耳机"], k=5))
         versions[product_id] = description_revise(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventlog.database import scalar
+from eventlog.database import query, rows, scalar
 from feedback.contexts import query_context
 from ranking import retrieval
 from ranking.policies import shop_embed
@@ -47,9 +47,20 @@ def test_a_retired_product_is_none(large: SmallShop, alice: Shopper) -> None:
 @pytest.mark.django_db
 def test_the_order_is_that_of_its_index() -> None:
     definition = scalar("SELECT indexdef FROM pg_indexes WHERE indexname = 'ranking_productweight_breadth'")
-    constant = BREADTH_ORDER.partition("/ ")[2].partition("::")[0]
 
-    assert constant in definition
+    assert BREADTH_ORDER in definition
+
+
+@pytest.mark.django_db
+def test_its_index_finds_the_broadest_of_a_shop() -> None:
+    for planned in ("enable_seqscan", "enable_sort", "enable_bitmapscan"):
+        query(f"SET LOCAL {planned} = off")
+    sql = f"EXPLAIN SELECT product_id FROM ranking_productweight t WHERE shop_id = 1 AND breadth > 0 ORDER BY {BREADTH_ORDER} DESC"
+
+    plan = "\n".join(line for (line,) in rows(sql))
+
+    assert "ranking_productweight_breadth" in plan
+    assert "Sort" not in plan
 
 
 def test_the_same_words_in_another_case_have_the_same_neighbours(shop: SmallShop, alice: Shopper) -> None:

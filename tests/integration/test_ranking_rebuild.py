@@ -34,6 +34,7 @@ from ranking.projections.weights import weights
 from ranking.query_refresh import result_lists_refresh
 from ranking.registry import model_promote
 from ranking.services import lexical_statistics_publish, weights_put
+from ranking.signal_setting import signals_set
 from ranking.visits.reading import items_by_number
 from tests.cast import PRODUCTS, SHOP_ID, drain
 
@@ -64,7 +65,8 @@ class History:
     def live(self, steps: int) -> None:
         """Let so many things happen; sequenced at random moments, so that runs of the log vary."""
         acts = (self.click, self.click, self.click, self.see, self.see, self.weigh, self.revise, self.revise,
-                self.publish, self.bring, self.retire, self.refresh, self.judge, self.pace, self.estimate, self.hide)  # fmt: skip
+                self.publish, self.bring, self.retire, self.refresh, self.judge, self.pace, self.estimate, self.hide,
+                self.signal)  # fmt: skip
         for _ in range(steps):
             self.now += timedelta(seconds=self.chance.choice([0, 1, 60, 3600, 86_400]))
             self.chance.choice(acts)()
@@ -113,6 +115,14 @@ class History:
     def hide(self) -> None:
         asked = Privacy(self.chance.choice([None, 1.0, 3.0]), 1e-6, budget=self.chance.choice([3.0, 8.0]))
         privacy_set(shop_id=SHOP_ID, privacy=asked, now=self.now)
+
+    def signal(self) -> None:
+        signals = {
+            "click": self.chance.choice([0.5, 1.0, 2.0]),
+            "context_half_life_seconds": self.chance.choice([3600.0, 1e6]),
+            "breadth_half_life_seconds": self.chance.choice([3600.0, 1e6]),
+        }
+        signals_set(shop_id=SHOP_ID, signals=signals, forced_because="a test", now=self.now)
 
     def text(self) -> str:
         return " ".join(self.chance.choices(WORDS, k=6))
