@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
@@ -24,9 +23,13 @@ from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
 from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
+from ranking.old_items import AnswerNotReady, OldItem, items_then
 from ranking.projections.weights import BREADTH_REWARD, RANKS
 from ranking.query_text import QueryText
 from ranking.retrieval import MEAN_LENGTH
+from ranking.rules.arrange import rule_moves
+from ranking.rules.rule import Rule, boost_of
+from ranking.rules.selectors import rules_then
 from ranking.scoring import Scores, Taste, score
 from ranking.serving import explanation
 from ranking.towers import Model, model_at, query_vectors
@@ -38,29 +41,11 @@ Floats = NDArray[np.float64]
 WAIT_SECONDS = 2.0
 
 
-class AnswerNotReady(FreshetError):
-    """What this answer was made from is not all in the history yet: ask again in a moment."""
-
-    code = "not_ready"
-    status = 503
-
-
 class ShopperWasErased(FreshetError):
     """This answer was made for a shopper who has been erased."""
 
     code = "erased"
     status = 410
-
-
-@dataclass(frozen=True, slots=True)
-class OldItem:
-    """A served product as it was described then."""
-
-    id: int
-    product_id: str
-    version: int
-    vector_version: int
-    content: dict[str, Any]
 
 
 def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
@@ -73,9 +58,13 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
         raise ShopperWasErased
     model = model_at(shop_id, read.model)
     _await_history(read)
-    items = _items(read)
+    items = items_then(read)
     idfs = _idfs(read)
-    evidence = _evidence(read, items, model)
+    ruled = rules_then(
+        shop_id=shop_id, version=read.rules_version, surface="search", key=read.context_key, now=read.now,
+        shown=[item.ruled for item in items],
+    )  # fmt: skip
+    evidence = _evidence(read, items, model, np.array([boost_of(rules) for rules in ruled], dtype=np.float64))
     vectors = _vectors(read, items, model)
     scores = score(
         dense=_cosines(query_vectors.get(model, read.query or "").astype(np.float64), vectors, items),
@@ -96,14 +85,16 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
             "age_seconds": 0.0,
             "strategy": read.arm or "search",
         },
-        "items": _answered(read, items, scores, evidence),
+        "items": _answered(read, items, scores, evidence, ruled),
         "facets": {},
         "total": int(read.scalars["total"]),
         "corrected_query": None,
     }
 
 
-def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
+def _answered(
+    read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence, ruled: Sequence[Sequence[Rule]]
+) -> list[dict[str, Any]]:
     offers = _offers(read, items)
     return [
         {
@@ -121,7 +112,7 @@ def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evid
             "image_url": items[i].content.get("image_url"),
             "description_version": items[i].version,
             "vector_version": items[i].vector_version or None,
-            "explanation": explanation(scores, evidence, i),
+            "explanation": explanation(scores, evidence, i, rule_moves(ruled[i], pins=read.sort == "relevance")),
         }
         for i, rank in enumerate(range(read.offset + 1, read.offset + 1 + len(items)))
     ]
@@ -152,26 +143,6 @@ def _offers(read: RankingToken, items: Sequence[OldItem]) -> dict[str, dict[str,
     found = rows(_OFFERS, [read.shop_id, list(streams), OfferChanged.type, read.positions.get("products", 0)])
     offers: dict[str, dict[str, Any]] = {product_id: {} for product_id in streams.values()}
     return offers | {streams[stream]: orjson.loads(data) for stream, data in found}
-
-
-def _items(read: RankingToken) -> list[OldItem]:
-    found = {
-        id_: (product_id, version, orjson.loads(content))
-        for id_, product_id, version, content in rows(
-            """SELECT g.id, d.product_id, c.version, c.content
-                 FROM unnest(%s::bigint[], %s::integer[]) AS g (id, version)
-                 JOIN ranking_document d ON d.id = g.id AND d.shop_id = %s
-                 JOIN catalog_descriptionversion c
-                   ON c.shop_id = d.shop_id AND c.product_id = d.product_id AND c.version = g.version""",
-            [[id_ for id_, _ in read.items], [version for _, version in read.items], read.shop_id],
-        )
-    }
-    if len(found) < len(dict(read.items)):
-        raise AnswerNotReady  # a description version that was indexed before the catalogue had it
-    return [
-        OldItem(id_, found[id_][0], version, int(read.scalars.get(f"v{id_}", version)), found[id_][2])
-        for id_, version in read.items
-    ]
 
 
 def _vectors(read: RankingToken, items: Sequence[OldItem], model: Model) -> dict[str, Floats]:
@@ -301,7 +272,7 @@ def _params(read: RankingToken, items: Sequence[OldItem], half_life: float) -> d
     }
 
 
-def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model) -> Evidence:
+def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model, boosted: Floats) -> Evidence:
     products = {row[0]: row[1:] for row in _facts(read, items, None, DEFAULTS.global_half_life_seconds)}
     breadth = {
         product_id: (total,)
@@ -335,7 +306,7 @@ def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model) -> Evi
         recent_exposure=column({product: sums for _, product, *sums in recent}, 1),
         near_reward=column(lent, 0),
         near_exposure=column(lent, 1),
-        operator=_operator(read, items),
+        operator=_operator(read, items) * boosted,
         context_reward_total=scalars["own_reward"],
         context_exposure_total=scalars["own_exposure"],
         recent_reward_total=scalars["recent_reward"],
