@@ -30,12 +30,23 @@ class WeightFactors(BaseModel):
     operator: float
 
 
+class MoveOut(BaseModel):
+    """A rule (by its id), or a relation, that made a product stand where it stands."""
+
+    kind: str = Field(description="pin, boost; replaces, variants (of the products named), out_of_stock")
+    id: str | None = None
+    rank: int | None = None
+    factor: float | None = None
+    product_ids: list[str] | None = None
+
+
 class Explanation(BaseModel):
     dense: float | None
     lexical: float
     weight: WeightFactors
     events: float
     basis: str
+    rules: list[MoveOut]
     personal: float | None = Field(
         None, description="What the taste of the shopper who asks adds to the logit of the relevance, where it counts"
     )

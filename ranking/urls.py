@@ -1,12 +1,15 @@
 from django.urls import path
 
-from ranking import apis
+from ranking import apis, apis_rules
 
 urlpatterns = [
     path("search", apis.SearchApi.as_view()),
     path("rankings", apis.RankingsApi.as_view()),
     path("rankings/<str:token>", apis.RankingApi.as_view()),
     path("weights", apis.WeightsApi.as_view()),
+    path("rules", apis_rules.RulesApi.as_view()),
+    path("rules/<str:rule_id>", apis_rules.RuleApi.as_view()),
+    path("arrangement", apis_rules.ArrangementApi.as_view()),
     path("judgments", apis.JudgementsApi.as_view()),
     path("models", apis.ModelsApi.as_view()),
     path("learning", apis.LearningApi.as_view()),
