@@ -20,11 +20,14 @@ CREATE TABLE catalog_variant (
     PRIMARY KEY (shop_id, product_id)
 );
 CREATE INDEX catalog_variant_family ON catalog_variant (shop_id, family);
+"""
 
+FILL = (
+    """
 INSERT INTO catalog_relation (shop_id, product_id, kind, other_id)
 SELECT DISTINCT p.shop_id, p.product_id, r.kind, r.product_id
-  FROM catalog_product p CROSS JOIN LATERAL jsonb_to_recordset(p.relations) AS r (kind text, product_id text);
-
+  FROM catalog_product p CROSS JOIN LATERAL jsonb_to_recordset(p.relations) AS r (kind text, product_id text)""",
+    """
 WITH RECURSIVE edge AS (
   SELECT shop_id, product_id AS a, other_id AS b FROM catalog_relation WHERE kind = 'variant_of'
   UNION SELECT shop_id, other_id, product_id FROM catalog_relation WHERE kind = 'variant_of'
@@ -33,11 +36,11 @@ WITH RECURSIVE edge AS (
   UNION SELECT r.shop_id, r.a, e.b FROM reached r JOIN edge e ON e.shop_id = r.shop_id AND e.a = r.b
 )
 INSERT INTO catalog_variant (shop_id, product_id, family)
-SELECT shop_id, a, min(b COLLATE "C") FROM reached GROUP BY shop_id, a;
-"""
+SELECT shop_id, a, min(b COLLATE "C") FROM reached GROUP BY shop_id, a""",
+)
 
 
 class Migration(migrations.Migration):
     dependencies = [("catalog", "0001_read_models")]
 
-    operations = [migrations.RunSQL(SQL, "DROP TABLE catalog_variant; DROP TABLE catalog_relation")]
+    operations = [migrations.RunSQL([SQL, *FILL], "DROP TABLE catalog_variant; DROP TABLE catalog_relation")]
