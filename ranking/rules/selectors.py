@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 
 from eventlog.database import rows
 from ranking.rules.relations import shown_read
-from ranking.rules.rule import Rule, Shown, rules_matched
+from ranking.rules.rule import Rule, Shown, boost_of, rules_matched
 from ranking.rules.settings import DEFAULTS, Arrangement, ListSettings
 
 Version = tuple[int, int]  # position of the newest event of a shop's rules, and how many there were
@@ -18,11 +18,15 @@ Version = tuple[int, int]  # position of the newest event of a shop's rules, and
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All rules of a shop that are not ended, and its settings, as of a version of them."""
+    """All rules of a shop that are not ended, by the query that they are for, and its settings, as of a version of them."""
 
     version: Version
-    rules: tuple[Rule, ...] = ()
+    rules: Mapping[str | None, Sequence[Rule]] = field(default_factory=dict)
     arrangement: Arrangement = DEFAULTS
+
+    def of(self, key: str | None) -> list[Rule]:
+        """The rules for every query, and those for this one: a shop may have thousands for others."""
+        return [*self.rules.get(None, ()), *(self.rules.get(key, ()) if key is not None else ())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ def rules_standing(*, shop_id: int, version: Version | None, surface: str, key: 
     Call it in that snapshot: where this process keeps another version, it reads the rules anew.
     """
     book = _book(shop_id, version)
-    asked = tuple(rule for rule in book.rules if rule.is_asked(surface, key) and rule.is_due(now))
+    asked = tuple(rule for rule in book.of(key) if rule.is_asked(surface, key) and rule.is_due(now))
     return Standing(
         shop_id=shop_id,
         surface=surface,
@@ -83,9 +87,22 @@ def _book(shop_id: int, version: Version | None) -> RuleBook:
         return RuleBook((0, 0))
     book = _books.get(shop_id)
     if book is None or book.version != version:
-        book = RuleBook(version, tuple(rules_at(shop_id=shop_id)), arrangement_read(shop_id=shop_id))
+        by_key: dict[str | None, list[Rule]] = {}
+        for rule in rules_at(shop_id=shop_id):
+            by_key.setdefault(rule.key, []).append(rule)
+        book = RuleBook(version, by_key, arrangement_read(shop_id=shop_id))
         _books[shop_id] = book
     return book
+
+
+def boost_everywhere(*, shop_id: int, product_id: str, now: float) -> float:
+    """What the boosts that count for every search make of a product's factor r."""
+    standing = rules_standing(
+        shop_id=shop_id, version=rules_version(shop_id=shop_id), surface="search", key=None, now=now
+    )
+    found = rows("SELECT id FROM catalog_product WHERE shop_id = %s AND product_id = %s", [shop_id, product_id])
+    shown = standing.shown([id_ for (id_,) in found])
+    return boost_of([rule for matched in rules_matched(shown, standing.rules).values() for rule in matched])
 
 
 _VERSION = "SELECT position, changes, settings FROM ranking_arrangement WHERE shop_id = %s"
