@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.retrieval import Candidates
-from ranking.rules.arrange import Move, arrange
+from ranking.rules.arrange import arrange
+from ranking.rules.moves import Move
 from ranking.rules.rule import Shown, boost_of, rules_matched
 from ranking.rules.selectors import Standing
 

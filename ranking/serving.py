@@ -32,7 +32,7 @@ from ranking.retrieval import (
     snapshot_read,
     term_documents,
 )
-from ranking.rules.arrange import Move
+from ranking.rules.moves import Move
 from ranking.rules.selectors import rules_standing
 from ranking.scoring import Scores, Taste, score
 from ranking.towers import Model, query_vectors, serving

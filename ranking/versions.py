@@ -27,7 +27,7 @@ from ranking.old_items import AnswerNotReady, OldItem, items_then
 from ranking.projections.weights import BREADTH_REWARD, RANKS
 from ranking.query_text import QueryText
 from ranking.retrieval import MEAN_LENGTH
-from ranking.rules.arrange import rule_moves
+from ranking.rules.moves import rule_moves
 from ranking.rules.rule import Rule, boost_of
 from ranking.rules.selectors import rules_then
 from ranking.scoring import Scores, Taste, score

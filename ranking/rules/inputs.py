@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from catalog.inputs import Name
 from feedback.contexts import query_context
+from ranking.moments import Moment
 from ranking.rules.events import RuleSet
 from ranking.rules.rule import RuleKind, Surface
 from ranking.rules.settings import RECOMMENDATIONS, SEARCH, OutOfStock, Replaced, Variants
@@ -19,20 +20,12 @@ MOST_FACTOR = 100  # of the factor r
 RULE_ID = r"^[\w.:-]{1,100}$"  # part of an address
 
 
-def _in_utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)  # PostgreSQL knows no time zone further than 16 hours from Greenwich
-    except OverflowError:
-        raise PydanticCustomError("bad_time", "Input should be a time between the years 1 and 9999") from None
-
-
 def _says_something(query: str) -> str:
     if query_context(query) is None:
         raise PydanticCustomError("empty", "A query has a word; leave it out for a rule that counts for all")
     return query
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
 Query = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$"), AfterValidator(_says_something)]
 
 

@@ -172,8 +172,7 @@ def rules_answer(*, shop_id: int, surface: str | None, key: str | None, now: flo
     asked = {
         id_
         for id_, rule in known.items()
-        if (surface is None or not rule.surfaces or surface in rule.surfaces)
-        and (key is None or rule.key in (None, key))
+        if (surface is None or rule.is_asked(surface, rule.key)) and (key is None or rule.key in (None, key))
     }
     found = [dict(zip(_NAMES, row, strict=True)) for row in rows(_LISTED, [shop_id])]
     return [rule | {"state": rule_state(known[rule["id"]], now)} for rule in found if rule["id"] in asked]

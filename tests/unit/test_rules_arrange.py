@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranking.rules.arrange import Placed, arrange
+from ranking.rules.arrange import arrange
+from ranking.rules.moves import Placed
 from ranking.rules.rule import Rule, Shown, boost_of, rules_matched
 from ranking.rules.settings import IDLE, RECOMMENDATIONS, ListSettings
 
