@@ -139,7 +139,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         now=request.now,
         wants=wants,
     )
-    candidates, shown = candidates_boosted(standing, read)
+    candidates, ruled = candidates_boosted(standing, read)
     evidence = evidence_of(candidates, seen, request.now, expected=model.expected_of(candidates.product_ids))
     scores = score(
         dense=candidates.dense,
@@ -152,7 +152,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
     )
     fitting = np.flatnonzero(scores.relevance >= SORTED_SHARE * scores.relevance.max(initial=0.0))
     order = ordered(candidates, scores, request.sort)
-    listing = listing_make(standing, shown, order, fitting, by_score=request.sort == "relevance")
+    listing = listing_make(ruled, order, fitting, by_score=request.sort == "relevance")
     return Ranked(model, seen, text, near, candidates, evidence, scores, listing.order, listing, history)
 
 
@@ -256,7 +256,7 @@ def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, pa
         model=ranked.model.version,
         positions=ranked.snapshot.positions,
         arm="search",
-        rules_version=listing.standing.version,
+        rules_version=listing.ruled.standing.version,
         items=tuple((candidates.ids[i], candidates.text_versions[i]) for i in page),
         neighbours=tuple(ranked.near),
         scalars={

@@ -36,6 +36,7 @@ def arrange(
     taken: Collection[str] = (),
     fitting: Collection[int] | None = None,
     by_score: bool = True,
+    matched: Mapping[int, Sequence[Rule]] | None = None,
 ) -> list[Placed]:
     """List at most `k` of the candidates `order`, best first; `shown` has an entry for each.
 
@@ -43,17 +44,17 @@ def arrange(
     the surface. `taken` are families that are not listed again: of the products of the page, or in the basket. `fitting`
     are the candidates behind which a product that is out of stock may have to go (None: all): in a search, what answers
     it. A list that is not `by_score` (sorted by price, say) keeps its order: nothing is pinned, nothing goes behind.
+    `matched` is what `rules_matched` found of the rules that are asked, where that is known already.
     """
     settings = DEFAULTS.of(surface) if settings is None else settings
-    asked = [rule for rule in rules if rule.is_asked(surface, key)]
-    if not asked and settings.is_idle and not taken:
-        return [Placed(item) for item in order[:k]]
-    matched = rules_matched({item: shown[item] for item in order}, asked)
-    made = Draft([item for item in order if not _is_hidden(shown[item], matched.get(item, ()), settings, taken)], shown)
-    made.pinned = pins_of(made.items, shown, matched, settings) if by_score else {}
-    for item in made.items:
-        for move in rule_moves(matched.get(item, ()), pins=by_score):
-            made.note(item, move)
+    if matched is None:
+        asked = [rule for rule in rules if rule.is_asked(surface, key)]
+        matched = rules_matched({item: shown[item] for item in order}, asked) if asked else {}
+    hidden = {item for item, found in matched.items() if any(rule.kind == "hide" for rule in found)}
+    made = Draft(_listable(order, shown, hidden, settings, taken), shown)
+    made.pinned = pins_of(made.items, shown, matched, settings) if by_score and matched else {}
+    for item, found in matched.items():
+        made.moves[item] = rule_moves(found, pins=by_score)
     if settings.replaced == "successor":
         replace_old(made, by_score=by_score)
     if settings.variants == "one":
@@ -63,9 +64,15 @@ def arrange(
     return [Placed(item, tuple(made.moves.get(item, ()))) for item in with_pins(made)[:k]]
 
 
-def _is_hidden(shown: Shown, matched: Sequence[Rule], settings: ListSettings, taken: Collection[str]) -> bool:
-    return (
-        any(rule.kind == "hide" for rule in matched)
-        or (settings.out_of_stock == "hide" and not shown.in_stock)
-        or family(shown) in taken
-    )
+def _listable(
+    order: Sequence[int],
+    shown: Mapping[int, Shown],
+    hidden: Collection[int],
+    settings: ListSettings,
+    taken: Collection[str],
+) -> list[int]:
+    """The candidates without those that are hidden, sold out where the shop hides that, or of a family that is taken."""
+    items = [item for item in order if item not in hidden] if hidden else list(order)
+    if settings.out_of_stock == "hide":
+        items = [item for item in items if shown[item].in_stock]
+    return [item for item in items if family(shown[item]) not in taken] if taken else items

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal, TypeAlias, get_args
 
 RuleKind: TypeAlias = Literal["pin", "boost", "hide"]
@@ -77,8 +78,10 @@ class Rule:
 def rules_matched(shown: Mapping[int, Shown], rules: Iterable[Rule]) -> dict[int, list[Rule]]:
     """The rules that mean each product, those that count more first; only products that a rule means have an entry."""
     index = _index(rules)
-    found = {i: _of(product, index) for i, product in shown.items()} if index else {}
-    return {i: meant for i, meant in found.items() if meant}
+    if not index.by_product and not index.by_brand and not index.by_category:
+        return {}
+    found = ((i, _of(product, index)) for i, product in shown.items())
+    return {i: meant for i, meant in found if meant}
 
 
 def boost_of(matched: Sequence[Rule]) -> float:
@@ -90,25 +93,38 @@ def boost_of(matched: Sequence[Rule]) -> float:
     return factor
 
 
-_Place: TypeAlias = tuple[str, object]
-
-
-def _index(rules: Iterable[Rule]) -> dict[_Place, list[Rule]]:
+@dataclass(frozen=True, slots=True)
+class _Index:
     """Each rule once, by the narrowest thing that it names, so that a product looks at few of many rules."""
-    index: dict[_Place, list[Rule]] = {}
-    for rule in sorted(rules, key=lambda rule: rule.precedence, reverse=True):
-        index.setdefault(_place(rule), []).append(rule)
+
+    by_product: dict[str | None, list[Rule]] = field(default_factory=dict)
+    by_brand: dict[str | None, list[Rule]] = field(default_factory=dict)
+    by_category: dict[tuple[str, ...], list[Rule]] = field(default_factory=dict)
+
+    def add(self, rule: Rule) -> None:
+        if rule.product_id is not None:
+            self.by_product.setdefault(rule.product_id, []).append(rule)
+        elif rule.brand is not None:
+            self.by_brand.setdefault(rule.brand, []).append(rule)
+        else:
+            self.by_category.setdefault(rule.category, []).append(rule)
+
+
+def _index(rules: Iterable[Rule]) -> _Index:
+    index = _Index()
+    for rule in rules:
+        index.add(rule)
     return index
 
 
-def _place(rule: Rule) -> _Place:
-    if rule.product_id is not None:
-        return "product", rule.product_id
-    return ("brand", rule.brand) if rule.brand is not None else ("category", rule.category)
+def _of(shown: Shown, index: _Index) -> list[Rule]:
+    found = [*index.by_product.get(shown.product_id, ()), *index.by_brand.get(shown.brand, ())]
+    if index.by_category:
+        for depth in range(len(shown.category) + 1):
+            found += index.by_category.get(shown.category[:depth], ())
+    if not found:
+        return found
+    return sorted((rule for rule in found if rule.fits(shown)), key=_precedence, reverse=True)
 
 
-def _of(shown: Shown, index: Mapping[_Place, Sequence[Rule]]) -> list[Rule]:
-    places: list[_Place] = [("product", shown.product_id), ("brand", shown.brand)]
-    places += [("category", shown.category[:depth]) for depth in range(len(shown.category) + 1)]
-    found = [rule for place in places for rule in index.get(place, ()) if rule.fits(shown)]
-    return sorted(found, key=lambda rule: rule.precedence, reverse=True) if len(found) > 1 else found
+_precedence = attrgetter("precedence")

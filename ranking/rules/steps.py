@@ -35,7 +35,7 @@ def pins_of(
     items: Sequence[int], shown: Mapping[int, Shown], matched: Mapping[int, Sequence[Rule]], settings: ListSettings
 ) -> dict[int, int]:
     """The rank of each pinned product. Of two for one rank, that whose rule counts less goes to the next free one."""
-    pins = [(pin, item) for item in items if (pin := pin_of(matched.get(item, ()))) is not None]
+    pins = [(pin, item) for item in items if item in matched and (pin := pin_of(matched[item]))]
     ranks: dict[int, int] = {}
     families: set[str] = set()
     for pin, item in sorted(pins, key=lambda each: each[0].precedence, reverse=True):
@@ -51,6 +51,8 @@ def pins_of(
 
 def replace_old(made: Draft, *, by_score: bool) -> None:
     """Let each replaced product give way to its successor, which takes the better place of the two."""
+    if not any(made.shown[item].successors for item in made.items):
+        return
     listed = {made.shown[item].product_id: item for item in made.items}
     at = {item: place for place, item in enumerate(made.items)}
     usable = {item: _usable(made.shown, item, listed) for item in made.items}
@@ -86,19 +88,22 @@ def keep_one_of_each_family(made: Draft) -> None:
     families: dict[str, list[int]] = {}
     for item in made.items:
         families.setdefault(family(made.shown[item]), []).append(item)
-    kept = []
+    if len(families) == len(made.items):
+        return
+    gone: set[int] = set()
     for members in families.values():
-        keeper = next((item for item in members if item in made.pinned), members[0])
-        kept.append(keeper)
         if len(members) > 1:
-            others = made.names([item for item in members if item != keeper])
-            made.note(keeper, Move(kind="variants", product_ids=others))
-    at = {item: place for place, item in enumerate(made.items)}
-    made.items = sorted(kept, key=at.__getitem__)
+            keeper = next((item for item in members if item in made.pinned), members[0])
+            others = [item for item in members if item != keeper]
+            made.note(keeper, Move(kind="variants", product_ids=made.names(others)))
+            gone.update(others)
+    made.items = [item for item in made.items if item not in gone]
 
 
 def demote(made: Draft, fitting: Collection[int] | None) -> None:
     """Put products that are out of stock behind the last one in stock that fits; their order stays."""
+    if all(made.shown[item].in_stock for item in made.items):
+        return
     free = [item for item in made.items if item not in made.pinned]
     firm = [place for place, item in enumerate(free) if made.shown[item].in_stock and _fits(item, fitting)]
     end = firm[-1] + 1 if firm else 0
@@ -116,6 +121,8 @@ def _fits(item: int, fitting: Collection[int] | None) -> bool:
 
 def with_pins(made: Draft) -> list[int]:
     """The list with each pinned product at its rank, or at the end where there are not so many."""
+    if not made.pinned:
+        return made.items
     free = iter([item for item in made.items if item not in made.pinned])
     waiting = sorted((made.pinned[item], item) for item in made.items if item in made.pinned)
     listed: list[int] = []
