@@ -21,7 +21,7 @@ from ranking.rules.rule import KINDS, SURFACES
 
 FIELDS = ("rule_id", "kind", "rank", "factor", "product_id", "brand", "category", "query", "surfaces", "starts_at",
           "ends_at", "note")  # fmt: skip
-_NAMES = {"rule_id": "id"}  # of a field, what the API calls it
+_NAMES: dict[str, str] = {"rule_id": "id"}  # of a field, what the API calls it
 
 
 def _line(label: str, help_text: str = "", *, required: bool = False) -> forms.CharField:
@@ -99,8 +99,8 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when i
 
 def _item(cleaned: dict[str, Any]) -> dict[str, Any]:
     lines = [line.strip() for line in cleaned["category"].splitlines() if line.strip()]
-    item = {_NAMES.get(name, name): _given(value) for name, value in (cleaned | {"category": lines}).items()}
-    return {name: value for name, value in item.items() if value is not None}
+    given = {name: _given(value) for name, value in (cleaned | {"category": lines}).items()}
+    return {_NAMES.get(name) or name: value for name, value in given.items() if value is not None}
 
 
 def _given(value: Any) -> Any:

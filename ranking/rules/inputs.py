@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -66,12 +66,14 @@ class RuleIn(BaseModel):
     @field_validator("rank")
     @classmethod
     def _rank_of_a_pin(cls, rank: int | None, info: ValidationInfo) -> int | None:
-        return _of_kind("pin", "rank", rank, info)
+        _only_of("pin", "rank", rank, info)
+        return rank
 
     @field_validator("factor")
     @classmethod
     def _factor_of_a_boost(cls, factor: float | None, info: ValidationInfo) -> float | None:
-        return _of_kind("boost", "factor", factor, info)
+        _only_of("boost", "factor", factor, info)
+        return factor
 
     @field_validator("product_id")
     @classmethod
@@ -100,14 +102,13 @@ class RuleIn(BaseModel):
         return ends_at
 
 
-def _of_kind(kind: str, name: str, value: Any, info: ValidationInfo) -> Any:
-    """A member that rules of one kind have, and no others."""
+def _only_of(kind: str, name: str, value: float | None, info: ValidationInfo) -> None:
+    """Check a member that rules of one kind have, and no others."""
     given = info.data.get("kind", kind)  # a bad kind is an error of its own
     if given == kind and value is None:
         raise PydanticCustomError(f"bad_{name}", f"A {kind} says its {name}")
     if given != kind and value is not None:
         raise PydanticCustomError(f"bad_{name}", f"Only a {kind} has a {name}")
-    return value
 
 
 def rule_set(given: RuleIn) -> RuleSet:

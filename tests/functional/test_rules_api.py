@@ -240,7 +240,7 @@ def test_operators_see_the_rules_of_a_surface_and_a_query(shop: SmallShop, api: 
         HIDE | {"id": "tea", "query": "tea"},
     )
 
-    def seen(**params: str) -> set[str]:
+    def seen(**params: Any) -> set[str]:
         return {rule["id"] for rule in api.get("/v1/rules", **params).json()["rules"]}
 
     assert seen() == {"everywhere", "home", "tea"}
@@ -252,7 +252,7 @@ def test_operators_see_the_rules_of_a_surface_and_a_query(shop: SmallShop, api: 
 @pytest.mark.parametrize(
     ("params", "code"), [({"surface": "cellar"}, "bad_parameter"), ({"k": "1"}, "unknown_parameter")]
 )
-def test_a_wrong_parameter_is_refused(shop: SmallShop, api: Api, params: dict[str, str], code: str) -> None:
+def test_a_wrong_parameter_is_refused(shop: SmallShop, api: Api, params: dict[str, Any], code: str) -> None:
     assert api.get("/v1/rules", **params).json()["code"] == code
 
 
