@@ -13,6 +13,7 @@ from eventlog.selectors import lags, last_position, pending_count
 from feedback.events import ImpressionRecorded, InteractionRecorded
 from feedback.selectors import fresh_share
 from ranking.events import DescriptionEmbedded, ModelVersionPromoted, WeightSet
+from ranking.rules.events import ArrangementSet, RuleEnded, RuleSet
 
 WINDOW_SECONDS = 900
 MOST_EVENTS = 5000  # percentiles are of the newest so many events of the window
@@ -25,6 +26,9 @@ KINDS = (
     ("weight", ImpressionRecorded.type, "weights"),
     ("weight", InteractionRecorded.type, "weights"),
     ("weight", WeightSet.type, "weights"),
+    ("rule", RuleSet.type, "rules"),
+    ("rule", RuleEnded.type, "rules"),
+    ("rule", ArrangementSet.type, "rules"),
     ("model", ModelVersionPromoted.type, "models"),
 )
 
