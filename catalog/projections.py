@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from catalog.events import OfferChanged, ProductDescribed, ProductRetired
+from catalog.relations import relations_apply
 from eventlog.database import query
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
@@ -16,11 +17,11 @@ Key = tuple[int, str]
 
 
 class Products(Projection):
-    """Keeps `catalog_product` (now) and `catalog_descriptionversion` (every version ever)."""
+    """Keeps `catalog_product` (now), `catalog_descriptionversion` (every version ever), and how products are related."""
 
     name = "products"
     event_types = frozenset({ProductDescribed.type, OfferChanged.type, ProductRetired.type})
-    tables = ("catalog_product", "catalog_descriptionversion")
+    tables = ("catalog_product", "catalog_descriptionversion", "catalog_relation", "catalog_variant")
 
     def apply(self, events: Sequence[RecordedEvent]) -> None:
         described = [event for event in events if event.type == ProductDescribed.type]
@@ -29,6 +30,7 @@ class Products(Projection):
         if described:
             _insert_versions(described)
             _upsert_products(described, offers)
+            relations_apply({_key(event) for event in described})
         if offers:
             _update_offers(list(offers.values()))
         if retired:

@@ -155,6 +155,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "catalog.projections.products",
     "ranking.projections.postings.postings",
     "ranking.projections.weights.weights",
+    "ranking.projections.rules.rules",
     "ranking.projections.contexts.contexts",
     "ranking.projections.models.models",
     "ranking.projections.vectors.vectors",

@@ -14,6 +14,7 @@ from feedback.events import ImpressionRecorded, InteractionRecorded
 from feedback.selectors import fresh_share
 from ranking.events import DescriptionEmbedded, ModelVersionPromoted, WeightSet
 from ranking.weights.events import SignalsSet
+from ranking.rules.events import ArrangementSet, RuleEnded, RuleSet
 
 WINDOW_SECONDS = 900
 MOST_EVENTS = 5000  # percentiles are of the newest so many events of the window
@@ -27,6 +28,9 @@ KINDS = (
     ("weight", InteractionRecorded.type, "weights"),
     ("weight", WeightSet.type, "weights"),
     ("weight", SignalsSet.type, "weights"),
+    ("rule", RuleSet.type, "rules"),
+    ("rule", RuleEnded.type, "rules"),
+    ("rule", ArrangementSet.type, "rules"),
     ("model", ModelVersionPromoted.type, "models"),
 )
 

@@ -20,14 +20,17 @@ from unfold.admin import ModelAdmin
 
 from eventlog.errors import FreshetError
 from eventlog.models import DEFAULT_SHOP_ID, Shop
+from ranking.admin_rules import RuleAdmin
 from ranking.model_diff import diff_queries, model_diff
-from ranking.models import ModelVersion, ResultList
+from ranking.models import ModelVersion, ResultList, Rule
 from ranking.registry import model_promote, model_rollback, model_serving, model_versions
 from ranking.selectors import learning_answer
 
 PRODUCTS_SHOWN = 3
 DIFF_QUERIES = 50  # asked by a page twice each: about two seconds for versions that no process has met
 WAIT_SECONDS = 2.0
+
+admin.site.register(Rule, RuleAdmin)
 
 
 class KeptFilter(admin.SimpleListFilter):

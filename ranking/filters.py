@@ -30,6 +30,16 @@ class Filter:
     params: dict[str, Any]
 
 
+def filters_sql(filters: Sequence[Filter]) -> str:
+    """The conditions of these filters, to go on a WHERE over catalog_product p."""
+    return "".join(f" AND {each.condition}" for each in filters)
+
+
+def filters_params(filters: Sequence[Filter]) -> dict[str, Any]:
+    """The values of their named parameters."""
+    return {name: value for each in filters for name, value in each.params.items()}
+
+
 def filters_parse(texts: Sequence[str]) -> list[Filter]:
     """Read filters: values of one field are alternatives, fields restrict each other. Raises BadFilter."""
     by_field: dict[str, list[str]] = {}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from django.http import QueryDict
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from eventlog.errors import FreshetError
 from feedback.contexts import query_context
 from ranking.filters import FACETS, SORTS, Facet, Sort, filters_parse
+from ranking.moments import Moment
 from ranking.serving import SearchRequest
 
 LONGEST_QUERY = 1000
@@ -118,13 +119,6 @@ def _says_something(query: str) -> str:
     return query
 
 
-def _in_utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)  # PostgreSQL knows no time zone further than 16 hours from Greenwich
-    except OverflowError:
-        raise PydanticCustomError("bad_time", "Input should be a time between the years 1 and 9999") from None
-
-
 class WeightIn(BaseModel):
     """One weight of `PUT /v1/weights`."""
 
@@ -133,4 +127,4 @@ class WeightIn(BaseModel):
     product_id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
     weight: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=False)]
     query: Annotated[str, Field(max_length=LONGEST_QUERY), AfterValidator(_says_something)] | None = None
-    until: Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)] | None = None
+    until: Moment | None = None

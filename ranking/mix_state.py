@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import orjson
-from cachetools import TTLCache, cached
+from cachetools import TTLCache
 from django.conf import settings
 
 from eventlog.database import rows
@@ -25,12 +25,14 @@ def mixes_read(shop_id: int) -> dict[str, Mix]:
 
 
 _kept: TTLCache[int, dict[str, Mix]] = TTLCache(maxsize=1000, ttl=1.0)  # seconds: a new mix serves within one
-_read = cached(_kept)(mixes_read)
 
 
 def arms(shop_id: int, surface: Surface) -> tuple[Mix, ...]:
     """The mixes that may be shown on a surface: the first is what is shown unless something else decides."""
     if settings.FRESHET_MODEL_REFRESH_SECONDS == 0:
         _kept.clear()  # nothing is kept, as with models
-    learned = _read(shop_id).get(surface)
+    found = _kept.get(shop_id)
+    if found is None:
+        _kept[shop_id] = found = mixes_read(shop_id)
+    learned = found.get(surface)
     return MIXES[surface] if learned is None else (learned, *MIXES[surface])

@@ -122,3 +122,58 @@ class Privacy(models.Model):
 
     def __str__(self) -> str:
         return f"shop {self.shop_id}"
+
+
+class Rule(models.Model):
+    """A rule as an operator set it, written by `ranking.projections.rules` only.
+
+    Every version stays; `closed_position` is that of the event that set it anew or ended it.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    shop_id = models.IntegerField()
+    rule_id = models.TextField()
+    kind = models.TextField()
+    rank = models.IntegerField(null=True)
+    factor = models.FloatField(null=True)
+    product_id = models.TextField(null=True)
+    brand = models.TextField(null=True)
+    category = ArrayField(models.TextField())  # empty: any
+    query = models.TextField(null=True)  # as it was written
+    context_key = models.TextField(null=True)
+    surfaces = ArrayField(models.TextField())  # empty: all
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    note = models.TextField()
+    set_at = models.DateTimeField()
+    closed_position = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "ranking_rule"
+        constraints = (
+            # what a process reads when a shop's rules changed
+            models.UniqueConstraint(
+                fields=["shop_id", "rule_id"], condition=models.Q(closed_position=None), name="ranking_rule_in_force"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.rule_id
+
+
+class Arrangement(models.Model):
+    """How a shop's lists are arranged, and where its rules stand, written by `ranking.projections.rules` only.
+
+    `position` and `changes` (of how many events) together say whether the rules that a process keeps are these.
+    """
+
+    shop_id = models.IntegerField(primary_key=True)
+    position = models.BigIntegerField()
+    changes = models.IntegerField()
+    settings = models.JSONField()  # empty: as it is by default
+
+    class Meta:
+        db_table = "ranking_arrangement"
+
+    def __str__(self) -> str:
+        return f"shop {self.shop_id}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,15 @@ from eventlog.database import snapshot
 from feedback.contexts import Context, basket_context, home_context, product_context
 from feedback.ranking_token import RankingToken, token_sign
 from ranking.display import products_display
+from ranking.diversity_state import diversity_kept
 from ranking.filters import Filter
+from ranking.listing import Ruled, candidates_boosted
 from ranking.mix_state import arms
-from ranking.retrieval import Snapshot, snapshot_read
+from ranking.projections.vectors import embedding_table
+from ranking.recommendation_list import Shelf, shelf_make
+from ranking.retrieval import Candidates, Snapshot, snapshot_read
+from ranking.rules.relations import accessories_of, families_of
+from ranking.rules.selectors import Standing, rules_standing
 from ranking.scoring import Scores
 from ranking.serving import evidence_of as weights_evidence
 from ranking.serving import explanation
@@ -25,7 +31,6 @@ from ranking.strategies.candidates import Found, candidates_read
 from ranking.strategies.content import content_vector
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
-from ranking.strategies.newcomers import with_newcomers
 from ranking.strategies.registry import NAMES
 from ranking.strategies.sizes import ITEMS
 from ranking.towers import Model, serving
@@ -68,7 +73,12 @@ class Recommended:
     found: Found
     evidence: Evidence
     scores: Scores
-    order: NDArray[np.int64]
+    shelf: Shelf
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Indices of the candidates as they are listed."""
+        return self.shelf.listing.order
 
 
 def recommend(request: RecommendRequest) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def recommend(request: RecommendRequest) -> dict[str, Any]:
         token = token_sign(token_of(request, done, page))
         display = products_display([done.found.candidates.ids[i] for i in page])
     return {
-        "ranking": ranking_block(done, token),
+        "ranking": ranking_block(done, token) | ({"diversity_cost": done.shelf.cost} if request.explain else {}),
         "items": [item(done, int(i), rank_, display, explain=request.explain) for rank_, i in enumerate(page, start=1)],
         "total": len(done.order),
     }
@@ -105,16 +115,10 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     asked, items = asked_of(request, visitor)
     segment = segment_of(visitor)
     mix, propensity = request.mix or arms(request.shop_id, request.surface)[0], 1.0
-    found = candidates_read(
-        shop_id=request.shop_id,
-        snapshot=seen,
-        numbers=proposals(asked).tolist(),
-        vector=content_vector(request.shop_id, model.major, items, asked) if seen.has_vectors else None,
-        major=model.major,
-        filters=request.filters,
-        without=request.product_ids,
-        now=request.now,
+    standing = rules_standing(
+        shop_id=request.shop_id, version=seen.rules, surface=request.surface, key=None, now=request.now
     )
+    found, ruled = found_read(request, standing, seen, model, asked, items)
     strength = evidence_of(asked, found.pool)
     relevance = relevance_of(strength, mix)
     evidence = weights_evidence(
@@ -123,9 +127,51 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     w = weights(relevance=relevance, evidence=evidence, options=seen.options)
     dense, nothing = found.candidates.dense, np.zeros(len(relevance))
     scores = Scores(dense=dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight)
-    order = ordered(request, asked, found, scores)
+    shelf = shelf_make(
+        asked=asked,
+        found=found,
+        ruled=ruled,
+        scores=scores,
+        k=request.k,
+        again=request.again,
+        variety=diversity_kept(request.shop_id, request.surface),
+        table=embedding_table(request.shop_id, model.major) if seen.has_vectors else None,
+        taken=() if standing.is_idle else families_of(request.shop_id, request.product_ids),
+    )
     arm = f"{request.surface}/{segment}/{mix.name}"
-    return Recommended(model, seen, context, arm, propensity, mix, strength, found, evidence, scores, order)
+    return Recommended(model, seen, context, arm, propensity, mix, strength, found, evidence, scores, shelf)
+
+
+def found_read(
+    request: RecommendRequest, standing: Standing, seen: Snapshot, model: Model, asked: Asked, items: Items
+) -> tuple[Found, Ruled]:
+    """The candidates with the operator's boosts in r, and what rules and relations look at of each."""
+    vector = content_vector(request.shop_id, model.major, items, asked) if seen.has_vectors else None
+    accessories = (
+        accessories_of(shop_id=request.shop_id, product_ids=request.product_ids) if request.product_ids else ()
+    )
+    numbers = proposals(asked).tolist()
+    read: list[Found] = []
+
+    def candidates(*, wanted: Sequence[str]) -> Candidates:
+        read.append(
+            candidates_read(
+                shop_id=request.shop_id,
+                snapshot=seen,
+                numbers=numbers,
+                vector=vector,
+                major=model.major,
+                filters=request.filters,
+                without=request.product_ids,
+                accessories=accessories,
+                wanted=wanted,
+                now=request.now,
+            )
+        )
+        return read[-1].candidates
+
+    boosted, ruled = candidates_boosted(standing, candidates)
+    return replace(read[-1], candidates=boosted), ruled
 
 
 def context_of(request: RecommendRequest) -> Context:
@@ -149,21 +195,6 @@ def segment_of(visitor: Visitor) -> str:
     return "known" if steps > FEW else "few" if steps else "new"
 
 
-def ordered(request: RecommendRequest, asked: Asked, found: Found, scores: Scores) -> NDArray[np.int64]:
-    """Indices of the candidates, best first, newcomers in their places; ties by product_id.
-
-    What the shopper dismissed is left out."""
-    owned = asked.owned
-    unwanted = owned["id"][~np.isnan(owned["dismissed_at"])]
-    if not request.again:
-        unwanted = np.concatenate([unwanted, owned["id"][owned["purchases"] > 0]])
-    wanted = ~np.isin(found.pool.numbers, unwanted)
-    by_id = sorted(np.flatnonzero(wanted).tolist(), key=found.candidates.product_ids.__getitem__)
-    order = np.array(by_id, dtype=np.int64)
-    best = order[np.argsort(-scores.score[order], kind="stable")]
-    return np.array(with_newcomers(best.tolist(), (found.pool.numbers == 0).tolist()), dtype=np.int64)
-
-
 def token_of(request: RecommendRequest, done: Recommended, page: NDArray[np.int64]) -> RankingToken:
     """Fill the token: what the log needs to know of this answer, and all that is needed to make it again.
 
@@ -182,6 +213,7 @@ def token_of(request: RecommendRequest, done: Recommended, page: NDArray[np.int6
         positions=done.snapshot.positions,
         arm=done.arm,
         propensity=done.propensity,
+        rules_version=done.shelf.listing.ruled.standing.version,
         items=tuple((candidates.ids[i], candidates.text_versions[i]) for i in page),
         scalars={
             "normaliser": done.scores.weights.normaliser,
@@ -198,6 +230,7 @@ def token_of(request: RecommendRequest, done: Recommended, page: NDArray[np.int6
             **{f"y{candidates.ids[i]}": float(done.scores.relevance[i]) for i in page},
             **{f"v{candidates.ids[i]}": float(candidates.vector_versions[i]) for i in page
                if candidates.vector_versions[i] != candidates.text_versions[i]},
+            **done.shelf.listing.scalars(candidates, page.tolist()),
         },
         subject=request.subject,
     )  # fmt: skip
@@ -231,5 +264,6 @@ def item(done: Recommended, i: int, rank_: int, display: dict[int, dict[str, Any
     }
     if explain:
         said = {name: float(part) for name, part in zip(NAMES, done.strength[i] * done.mix.vector, strict=True) if part}
-        answer["explanation"] = explanation(scores, done.evidence, i) | {"strategies": said}
+        moves = done.shelf.listing.moves.get(i, ())
+        answer["explanation"] = explanation(scores, done.evidence, i, moves) | {"strategies": said}
     return answer

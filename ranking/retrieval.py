@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from eventlog.database import query
-from ranking.filters import Filter
+from ranking.filters import Filter, filters_params, filters_sql
 from ranking.lexical import K1, B, essential_terms
 from ranking.projections.contexts import encoder_key
 from ranking.projections.vectors import embedding_table
@@ -29,7 +28,7 @@ EXACT = 5000  # up to so many are scanned for the nearest vectors; beyond, the H
 DENSE, LEXICAL, LEARNED, POPULAR, FRESH = 200, 200, 100, 50, 20
 WHOLE = DENSE + LEXICAL + LEARNED + POPULAR + FRESH  # so few products are all candidates: the union may hold as many
 MEAN_LENGTH = 20.0  # of a document, while no publication has counted any
-SEARCH_CONSUMERS = ("products", "postings", "weights", "vectors", "contexts", "models")
+SEARCH_CONSUMERS = ("products", "postings", "weights", "vectors", "contexts", "models", "rules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,7 @@ class Snapshot:
     context: tuple[int, float, float, float, float, bool] | None  # id, reward, exposure, recent reward, at, related
     neighbours: list[tuple[int, float, float]]  # context id, similarity, its lasting reward now
     has_vectors: bool
+    rules: tuple[int, int] | None  # which version of the shop's rules: see ranking.rules.selectors
     filtered: int  # products that pass the filters, counted up to EXACT + 1
     options: WeightOptions = DEFAULTS  # by the shop's table of signals
 
@@ -89,7 +89,8 @@ SELECT s.last, seen.positions,
                   FROM context c JOIN ranking_contextneighbour n ON n.context_id = c.id AND n.encoder = %(encoder)s
                   JOIN ranking_context o ON o.id = n.neighbour_id
                  ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),
-       to_regclass(%(table)s) IS NOT NULL, {IN_FORCE}
+       to_regclass(%(table)s) IS NOT NULL, {IN_FORCE},
+       (SELECT ARRAY[a.position, a.changes] FROM ranking_arrangement a WHERE a.shop_id = %(shop)s)
   FROM seen, eventlog_sequencer s
   LEFT JOIN ranking_lexicon l ON l.shop_id = %(shop)s
   LEFT JOIN LATERAL (SELECT documents, mean_length FROM ranking_publication
@@ -125,7 +126,7 @@ def snapshot_read(
     ).fetchone()
     assert found is not None
     (last, positions, age, documents, published, mean_length, term_documents, shop, context_id, context, related,
-     neighbours, has_vectors, signals) = found  # fmt: skip
+     neighbours, has_vectors, signals, rules) = found  # fmt: skip
     options = options_read(signals)
     return Snapshot(
         last_position=last,
@@ -142,6 +143,7 @@ def snapshot_read(
             for id_, similarity, reward, at in orjson.loads(neighbours or "[]")
         ],
         has_vectors=has_vectors,
+        rules=None if rules is None else tuple(rules),
         filtered=_count_filtered(shop_id, filters) if filters else documents,
         options=options,
     )
@@ -159,17 +161,9 @@ def published_count(documents: int) -> int:
 
 def _count_filtered(shop_id: int, filters: Sequence[Filter]) -> int:
     sql = f"""SELECT count(*) FROM (SELECT 1 FROM catalog_product p
-               WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL {_conditions(filters)} LIMIT {EXACT + 1}) f"""
-    row = query(sql, {"shop": shop_id, **_params(filters)}).fetchone()
+               WHERE p.shop_id = %(shop)s AND p.retired_at IS NULL {filters_sql(filters)} LIMIT {EXACT + 1}) f"""
+    row = query(sql, {"shop": shop_id, **filters_params(filters)}).fetchone()
     return int(row[0]) if row else 0
-
-
-def _conditions(filters: Sequence[Filter]) -> str:
-    return "".join(f" AND {each.condition}" for each in filters)
-
-
-def _params(filters: Sequence[Filter]) -> dict[str, Any]:
-    return {name: value for each in filters for name, value in each.params.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +205,12 @@ def candidates_read(
     filters: Sequence[Filter],
     now: float,
     wants: NDArray[np.float64] | None = None,
+    wanted: Sequence[str] = (),
 ) -> Candidates:
     """Retrieve the candidates and all that scoring them needs, in one statement. `near`: context ids and their weights.
 
-    `wants` (D,) is the vector of the shopper who asks: it finds nothing, and is compared with what was found.
+    `wants` (D,) is the vector of the shopper who asks: it finds nothing, and is compared with what was found. `wanted`
+    products are candidates though nothing finds them, if they pass the filters.
     """
     options = snapshot.options
     dense = vector is not None and snapshot.has_vectors
@@ -222,7 +218,7 @@ def candidates_read(
     essential = essential_terms(snapshot.term_documents)
     sql = candidates_sql(
         table=embedding_table(shop_id, major) if dense else None,
-        conditions=_conditions(filters),
+        conditions=filters_sql(filters),
         whole=snapshot.filtered <= WHOLE,
         exact=snapshot.filtered <= EXACT,
         probe=not all(essential),
@@ -238,6 +234,7 @@ def candidates_read(
             "mean_length": snapshot.mean_length,
             "vector": None if vector is None else vector_text(vector),
             "wants": None if wants is None else vector_text(wants),
+            "wanted": list(wanted),
             "own": snapshot.context[0] if snapshot.context else None,
             "near": [id_ for id_, _ in near],
             "near_weight": [weight for _, weight in near],
@@ -247,7 +244,7 @@ def candidates_read(
             "recent_half_life": options.recent_half_life_seconds,
             "global_half_life": options.global_half_life_seconds,
             "breadth_half_life": options.breadth_half_life_seconds,
-            **_params(filters),
+            **filters_params(filters),
         },
     ).fetchall()
     columns = [list(column) for column in zip(*found, strict=True)] if found else [[] for _ in range(21)]
@@ -294,6 +291,7 @@ def candidates_sql(
         "SELECT id FROM learned",
         _popular(conditions),
         "SELECT id FROM fresh",
+        f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions} AND p.product_id = ANY(%(wanted)s::text[])",
     ]
     if whole:
         parts = [f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions}"]

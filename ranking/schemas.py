@@ -23,6 +23,9 @@ class RankingBlock(BaseModel):
     as_of_position: int
     age_seconds: float
     strategy: str
+    diversity_cost: float | None = Field(
+        None, description="Of an explained recommendation: the share of expected reward that its variety gives away"
+    )
 
 
 class WeightFactors(BaseModel):
@@ -31,12 +34,23 @@ class WeightFactors(BaseModel):
     operator: float
 
 
+class MoveOut(BaseModel):
+    """A rule (by its id), or a relation, that made a product stand where it stands."""
+
+    kind: str = Field(description="pin, boost; replaces, variants (of the products named), out_of_stock")
+    id: str | None = None
+    rank: int | None = None
+    factor: float | None = None
+    product_ids: list[str] | None = None
+
+
 class Explanation(BaseModel):
     dense: float | None
     lexical: float
     weight: WeightFactors
     events: float
     basis: str
+    rules: list[MoveOut]
     personal: float | None = Field(
         None, description="What the taste of the shopper who asks adds to the logit of the relevance, where it counts"
     )

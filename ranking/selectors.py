@@ -19,6 +19,7 @@ from ranking.erasure import trained_on
 from ranking.learning.ranges import needed
 from ranking.privacy import Ledger, ledger_read
 from ranking.registry import ModelVersion, model_in_shadow, model_versions
+from ranking.rules.selectors import boost_everywhere
 from ranking.serving import SearchRequest, rank
 from ranking.signals import IN_FORCE, options_read
 from ranking.towers import query_vectors, serving
@@ -88,7 +89,7 @@ def _everywhere(shop_id: int, product_id: str, now: float) -> dict[str, Any]:
         context_exposure=none.context_exposure,
         near_reward=none.near_reward,
         near_exposure=none.near_exposure,
-        operator=np.array([operator]),
+        operator=np.array([operator * boost_everywhere(shop_id=shop_id, product_id=product_id, now=now)]),
         shop=shop,
     )
     # with ŷ = 0 the factor g is what it is before it meets the odds of a query

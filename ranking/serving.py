@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from ranking.facets import facets_count
 from ranking.filters import Facet, Filter, Sort
 from ranking.history import History, history_read
 from ranking.lexical import idf
+from ranking.listing import Listing, candidates_boosted, listing_make
 from ranking.neighbours import neighbours_find
 from ranking.query_text import QueryText, query_correct, query_read
 from ranking.retrieval import (
@@ -30,6 +32,8 @@ from ranking.retrieval import (
     snapshot_read,
     term_documents,
 )
+from ranking.rules.moves import Move
+from ranking.rules.selectors import rules_standing
 from ranking.scoring import Scores, Taste, score
 from ranking.towers import Model, query_vectors, serving
 from ranking.weights.decay import decayed
@@ -69,6 +73,7 @@ class Ranked:
     evidence: Evidence
     scores: Scores
     order: NDArray[np.int64]
+    listing: Listing
     history: History | None = None  # of the shopper, where it moved the answer
 
 
@@ -118,7 +123,9 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
     near = near_contexts(request, seen, key, model, vector)
     idfs = [idf(published_count(documents), seen.published_documents) for documents in seen.term_documents]
     history, wants = shopper_read(request, seen, model) if personal else (None, None)
-    candidates = candidates_read(
+    standing = rules_standing(shop_id=shop_id, version=seen.rules, surface="search", key=key, now=request.now)
+    read = partial(
+        candidates_read,
         shop_id=shop_id,
         snapshot=seen,
         terms=text.terms,
@@ -131,6 +138,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         now=request.now,
         wants=wants,
     )
+    candidates, ruled = candidates_boosted(standing, read)
     evidence = evidence_of(candidates, seen, request.now, expected=model.expected_of(candidates.product_ids))
     scores = score(
         dense=candidates.dense,
@@ -142,8 +150,10 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
         options=seen.options,
         taste=None if candidates.taste is None else Taste(candidates.taste),
     )
+    fitting = np.flatnonzero(scores.relevance >= SORTED_SHARE * scores.relevance.max(initial=0.0))
     order = ordered(candidates, scores, request.sort)
-    return Ranked(model, seen, text, near, candidates, evidence, scores, order, history)
+    listing = listing_make(ruled, order, fitting, by_score=request.sort == "relevance")
+    return Ranked(model, seen, text, near, candidates, evidence, scores, listing.order, listing, history)
 
 
 def shopper_read(
@@ -234,7 +244,7 @@ def ordered(candidates: Candidates, scores: Scores, sort: Sort) -> NDArray[np.in
 
 def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, page: NDArray[np.int64]) -> RankingToken:
     """Fill the token: what the log needs to know of this answer, and all that is needed to make it again."""
-    candidates, evidence = ranked.candidates, ranked.evidence
+    candidates, evidence, listing = ranked.candidates, ranked.evidence, ranked.listing
     stale = {
         f"v{candidates.ids[i]}": float(candidates.vector_versions[i])
         for i in page
@@ -254,6 +264,7 @@ def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, pa
         model=ranked.model.version,
         positions=ranked.snapshot.positions,
         arm="search",
+        rules_version=listing.ruled.standing.version,
         items=tuple((candidates.ids[i], candidates.text_versions[i]) for i in page),
         neighbours=tuple(ranked.near),
         scalars={
@@ -270,6 +281,7 @@ def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, pa
             "near_exposure": evidence.near_exposure_total,
             **stale,
             **taste_scalars(ranked),
+            **listing.scalars(candidates, page.tolist()),
         },
         subject=request.subject,
     )
@@ -310,14 +322,13 @@ def item(ranked: Ranked, i: int, rank_: int, display: dict[int, dict[str, Any]],
         "vector_version": candidates.vector_versions[i] or None,
     }
     if explain:
-        answer["explanation"] = explanation(scores, ranked.evidence, i)
+        answer["explanation"] = explanation(scores, ranked.evidence, i, ranked.listing.moves.get(i, ()))
     return answer
 
 
-def explanation(scores: Scores, evidence: Evidence, i: int) -> dict[str, Any]:
-    """Why a product stands where it stands: the two kinds of relevance, the three factors of its weight, and on what basis.
-
-    For a shopper whose taste counts, also what that added to the logit of ŷ.
+def explanation(scores: Scores, evidence: Evidence, i: int, moves: Sequence[Move] = ()) -> dict[str, Any]:
+    """Why a product stands where it stands: the two kinds of relevance, the three factors of its weight, and on what basis;
+    what rules and relations did. For a shopper whose taste counts, also what that added to the logit of ŷ.
     """
     dense = float(scores.dense[i])
     return {
@@ -330,5 +341,6 @@ def explanation(scores: Scores, evidence: Evidence, i: int) -> dict[str, Any]:
         },
         "events": round(float(evidence.context_reward[i] + evidence.context_exposure[i]), 3),
         "basis": scores.weights.basis,
+        "rules": [move.as_dict() for move in moves],
         **({} if scores.personal is None else {"personal": float(scores.personal[i])}),
     }

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from ranking import apis, signal_apis
+from ranking import apis, apis_rules, signal_apis
 
 urlpatterns = [
     path("search", apis.SearchApi.as_view()),
@@ -11,6 +11,9 @@ urlpatterns = [
     path("signals", signal_apis.SignalsApi.as_view()),
     path("signals/preview", signal_apis.PreviewApi.as_view()),
     path("diversity", signal_apis.DiversityApi.as_view()),
+    path("rules", apis_rules.RulesApi.as_view()),
+    path("rules/<str:rule_id>", apis_rules.RuleApi.as_view()),
+    path("arrangement", apis_rules.ArrangementApi.as_view()),
     path("judgments", apis.JudgementsApi.as_view()),
     path("models", apis.ModelsApi.as_view()),
     path("learning", apis.LearningApi.as_view()),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
@@ -23,10 +22,14 @@ from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
 from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
+from ranking.old_items import AnswerNotReady, OldItem, items_then
 from ranking.past_offers import offers_at
 from ranking.projections.fact_sql import EXPOSURE, SHOWN
 from ranking.query_text import QueryText
 from ranking.retrieval import MEAN_LENGTH
+from ranking.rules.moves import rule_moves
+from ranking.rules.rule import Rule, boost_of
+from ranking.rules.selectors import rules_then
 from ranking.scoring import Scores, Taste, score
 from ranking.serving import explanation
 from ranking.signals import signals_at
@@ -40,29 +43,11 @@ Floats = NDArray[np.float64]
 WAIT_SECONDS = 2.0
 
 
-class AnswerNotReady(FreshetError):
-    """What this answer was made from is not all in the history yet: ask again in a moment."""
-
-    code = "not_ready"
-    status = 503
-
-
 class ShopperWasErased(FreshetError):
     """This answer was made for a shopper who has been erased."""
 
     code = "erased"
     status = 410
-
-
-@dataclass(frozen=True, slots=True)
-class OldItem:
-    """A served product as it was described then."""
-
-    id: int
-    product_id: str
-    version: int
-    vector_version: int
-    content: dict[str, Any]
 
 
 def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
@@ -75,12 +60,16 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
         raise ShopperWasErased
     model = model_at(shop_id, read.model)
     _await_history(read)
-    items = _items(read)
+    items = items_then(read)
     options = signals_at(shop_id=shop_id, position=read.positions.get("weights", 0))
-    evidence = _evidence(read, items, model, options)
-    scores = (_search_scores if read.context_kind in (None, "query") else _recommendation_scores)(
-        read, items, evidence, model, options
-    )
+    is_search = read.context_kind in (None, "query")
+    ruled = rules_then(
+        shop_id=shop_id, version=read.rules_version, surface="search" if is_search else (read.arm or "").split("/")[0],
+        key=read.context_key if is_search else None, now=read.now, shown=[item.ruled for item in items],
+    )  # fmt: skip
+    boosted = np.array([boost_of(rules) for rules in ruled], dtype=np.float64)
+    evidence = _evidence(read, items, model, options, boosted)
+    scores = (_search_scores if is_search else _recommendation_scores)(read, items, evidence, model, options)
     return {
         "ranking": {
             "token": token,
@@ -90,7 +79,7 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
             "age_seconds": 0.0,
             "strategy": read.arm or "search",
         },
-        "items": _answered(read, items, scores, evidence),
+        "items": _answered(read, items, scores, evidence, ruled),
         "facets": {},
         "total": int(read.scalars["total"]),
         "corrected_query": None,
@@ -125,7 +114,9 @@ def _recommendation_scores(
     return Scores(dense=unknown, lexical=np.zeros(len(items)), relevance=y, weights=w, score=y * w.weight)
 
 
-def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
+def _answered(
+    read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence, ruled: Sequence[Sequence[Rule]]
+) -> list[dict[str, Any]]:
     offers = offers_at(read, [item.product_id for item in items])
     return [
         {
@@ -143,7 +134,7 @@ def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evid
             "image_url": items[i].content.get("image_url"),
             "description_version": items[i].version,
             "vector_version": items[i].vector_version or None,
-            "explanation": explanation(scores, evidence, i),
+            "explanation": explanation(scores, evidence, i, rule_moves(ruled[i], pins=read.sort == "relevance")),
         }
         for i, rank in enumerate(range(read.offset + 1, read.offset + 1 + len(items)))
     ]
@@ -159,26 +150,6 @@ def _await_history(read: RankingToken) -> None:
         if monotonic() > deadline:
             raise AnswerNotReady
         sleep(0.02)
-
-
-def _items(read: RankingToken) -> list[OldItem]:
-    found = {
-        id_: (product_id, version, orjson.loads(content))
-        for id_, product_id, version, content in rows(
-            """SELECT g.id, d.product_id, c.version, c.content
-                 FROM unnest(%s::bigint[], %s::integer[]) AS g (id, version)
-                 JOIN ranking_document d ON d.id = g.id AND d.shop_id = %s
-                 JOIN catalog_descriptionversion c
-                   ON c.shop_id = d.shop_id AND c.product_id = d.product_id AND c.version = g.version""",
-            [[id_ for id_, _ in read.items], [version for _, version in read.items], read.shop_id],
-        )
-    }
-    if len(found) < len(dict(read.items)):
-        raise AnswerNotReady  # a description version that was indexed before the catalogue had it
-    return [
-        OldItem(id_, found[id_][0], version, int(read.scalars.get(f"v{id_}", version)), found[id_][2])
-        for id_, version in read.items
-    ]
 
 
 def _vectors(read: RankingToken, items: Sequence[OldItem], model: Model) -> dict[str, Floats]:
@@ -308,7 +279,9 @@ def _params(read: RankingToken, items: Sequence[OldItem], options: WeightOptions
     }
 
 
-def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model, options: WeightOptions) -> Evidence:
+def _evidence(
+    read: RankingToken, items: Sequence[OldItem], model: Model, options: WeightOptions, boosted: Floats
+) -> Evidence:
     products = {row[0]: row[1:] for row in _facts(read, items, None, options, options.global_half_life_seconds)}
     breadth = {
         product_id: (total,)
@@ -345,7 +318,7 @@ def _evidence(read: RankingToken, items: Sequence[OldItem], model: Model, option
         recent_exposure=column({product: sums for _, product, *sums in recent}, 1),
         near_reward=column(lent, 0),
         near_exposure=column(lent, 1),
-        operator=_operator(read, items),
+        operator=_operator(read, items) * boosted,
         context_reward_total=scalars["own_reward"],
         context_exposure_total=scalars["own_exposure"],
         recent_reward_total=scalars["recent_reward"],

@@ -16,6 +16,7 @@ from config.api.keys import api_key_create, forget_keys
 from config.models import SCOPES
 from eventlog.models import Shop
 from ranking import towers
+from ranking.rules import selectors as rules
 from tests.cast import PRODUCTS, SHOP_ID, Api, Clock, Shopper, SmallShop
 
 wake_ups: list[str] = []
@@ -37,6 +38,7 @@ def _quiet_settings(settings: pytest.FixtureRequest) -> None:
     forget_keys()  # a key of an earlier test, rolled back since
     towers.serving._models.clear()  # and a model
     towers._model_at.cache_clear()
+    rules._books.clear()
 
 
 @pytest.fixture

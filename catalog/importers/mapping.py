@@ -167,7 +167,19 @@ def _list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_CONVERT = {"product_id": _id, "price": _number, "in_stock": _truth, "category": _list}
+def _relations(value: Any) -> Any:
+    """Read kind:product_id, or a list of such texts."""
+    return [_relation(each) for each in _list(value)] if isinstance(value, str | list) else value
+
+
+def _relation(value: Any) -> Any:
+    if not isinstance(value, str) or ":" not in value:
+        return value
+    kind, _, product_id = value.partition(":")
+    return {"kind": kind.strip(), "product_id": product_id.strip()}
+
+
+_CONVERT = {"product_id": _id, "price": _number, "in_stock": _truth, "category": _list, "relations": _relations}
 
 
 def map_read(name_or_file: str) -> ProductMap:

@@ -43,7 +43,8 @@ class Pool:
     """The N candidates of a recommendation, one entry a product, shape (N,) each.
 
     `numbers`: as visited products, 0 for one that nobody ever visited; `dense`: cosine with the context, NaN where there is
-    no vector; `day`, `week`, `month`: decayed visits as of now; `age`: seconds since it came into the catalogue.
+    no vector; `day`, `week`, `month`: decayed visits as of now; `age`: seconds since it came into the catalogue;
+    `accessory`: 1 for one of a product of the page or basket.
     """
 
     numbers: Ints
@@ -52,6 +53,7 @@ class Pool:
     week: Floats
     month: Floats
     age: Floats
+    accessory: Floats
     shop: tuple[float, float, float] = (0.0, 0.0, 0.0)  # the same visits of the whole shop
 
     def __len__(self) -> int:

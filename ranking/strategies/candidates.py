@@ -43,7 +43,14 @@ def _sources(table: str | None, conditions: str, *, whole: bool) -> list[str]:
                      JOIN catalog_product p ON p.shop_id = t.shop_id AND p.product_id = t.product_id
                     WHERE {_LIVE}{conditions}"""
     newest = f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions} ORDER BY p.id DESC LIMIT {NEWEST}"
-    found = [proposed, newest, _best_visited("week", POPULAR, conditions), _best_visited("day", TRENDING, conditions)]
+    wanted = f"SELECT p.id FROM catalog_product p WHERE p.product_id = ANY(%(wanted)s::text[]) AND {_LIVE}{conditions}"
+    found = [
+        proposed,
+        wanted,
+        newest,
+        _best_visited("week", POPULAR, conditions),
+        _best_visited("day", TRENDING, conditions),
+    ]
     if table:
         found.append(
             f"""SELECT p.id FROM {table} t JOIN catalog_product p ON p.id = t.document_id WHERE {_LIVE}{conditions}
@@ -68,7 +75,8 @@ SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_versi
        coalesce(e.recent_exposure * {_left("e", "recent_half_life")}, 0), coalesce(r.weight, 1),
        coalesce(t.id, 0), t.day, t.week, t.month, t.at,
        least(extract(epoch FROM p.created_at), extract(epoch FROM p.released_at), t.first_at)::double precision,
-       p.price, p.brand, p.category[1], (SELECT ARRAY[day, week, month, at] FROM ranking_shopvisits WHERE shop_id = %(shop)s)
+       p.price, p.brand, p.category[cardinality(p.category)],
+       (SELECT ARRAY[day, week, month, at] FROM ranking_shopvisits WHERE shop_id = %(shop)s)
   FROM candidate c
   JOIN catalog_product p ON p.id = c.id
   JOIN ranking_document d ON d.id = p.id
@@ -90,7 +98,7 @@ _OPERATOR = """
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Candidates as the weights take them, and as the strategies do; brands and widest categories, for variety."""
+    """Candidates as the weights take them, and as the strategies do; brands and narrowest categories, for variety."""
 
     candidates: Candidates
     pool: Pool
@@ -108,8 +116,13 @@ def candidates_read(
     filters: Sequence[Filter],
     without: Sequence[str],
     now: float,
+    accessories: Sequence[str] = (),
+    wanted: Sequence[str] = (),
 ) -> Found:
-    """Read the candidates: proposed `numbers` and what the statement finds, but for the products `without`."""
+    """Read the candidates: proposed `numbers` and what the statement finds, but for the products `without`.
+
+    `accessories` of the page or basket are candidates, and so are products that are `wanted` whatever speaks for them.
+    """
     dense, options = vector is not None and snapshot.has_vectors, snapshot.options
     found = rows(
         candidates_sql(
@@ -123,6 +136,7 @@ def candidates_read(
             "vector": None if vector is None else vector_text(vector),
             "own": snapshot.context[0] if snapshot.context else None,
             "without": list(without),
+            "wanted": [*accessories, *wanted],
             "now": now,
             "context_half_life": options.context_half_life_seconds,
             "recent_half_life": options.recent_half_life_seconds,
@@ -132,7 +146,7 @@ def candidates_read(
         },
     )
     columns: list[list[Any]] = [list(each) for each in zip(*found, strict=True)] if found else [[] for _ in range(23)]
-    return Found(_candidates(columns), _pool(columns, now), columns[20], columns[21])
+    return Found(_candidates(columns), _pool(columns, now, accessories), columns[20], columns[21])
 
 
 def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
@@ -164,7 +178,7 @@ def _candidates(columns: Sequence[list[Any]]) -> Candidates:
     )
 
 
-def _pool(columns: Sequence[list[Any]], now: float) -> Pool:
+def _pool(columns: Sequence[list[Any]], now: float, accessories: Sequence[str]) -> Pool:
     age = now - _numbers(columns[17])  # of the newest visit
     left = [decay(age, half_life) for half_life in HALF_LIVES.values()]
     day, week, month = (np.nan_to_num(_numbers(columns[14 + n]) * left[n]) for n in range(3))
@@ -175,6 +189,7 @@ def _pool(columns: Sequence[list[Any]], now: float) -> Pool:
         week=week,
         month=month,
         age=now - _numbers(columns[18]),
+        accessory=np.array([each in accessories for each in columns[1]], dtype=np.float64),
         shop=_of_shop(columns[22][0] if columns[22] else None, now),
     )
 

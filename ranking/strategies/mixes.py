@@ -18,7 +18,7 @@ _HOME = Mix(
 )  # fmt: skip
 _ITEMS = Mix(
     name="blend",
-    coefficients={"popular": 0.2, "similar": 3.0, "together": 0.7, "new_arrivals": 0.1},
+    coefficients={"popular": 0.2, "similar": 3.0, "together": 0.7, "new_arrivals": 0.1, "accessories": 1.5},
     intercept=-6.0,
 )
 

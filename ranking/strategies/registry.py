@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ranking.strategies.accessories import ACCESSORIES
 from ranking.strategies.bestsellers import BESTSELLERS
 from ranking.strategies.buy_again import BUY_AGAIN
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
@@ -25,5 +26,6 @@ STRATEGIES: tuple[Strategy, ...] = (
     REGULAR,
     RECENTLY_VIEWED,
     NEW_ARRIVALS,
+    ACCESSORIES,
 )
 NAMES = tuple(each.name for each in STRATEGIES)

@@ -5,6 +5,7 @@ What strategies say at a past moment is in no table any more: sums went on decay
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,13 +24,29 @@ from ranking.weights.decay import decay
 NO_COMPANIONS = companions_add({}, np.array([(1, 2, 0.0, 0.0)], dtype=PAIR))[1][:0]
 
 
+MOST_WAITING = 256  # pairs of a product: beyond, its list takes them in, whoever asks
+
+
 @dataclass(slots=True)
 class Shelf:
-    """Pairs of a product that are in its list, and those that wait for it to be asked for."""
+    """Pairs of a product that are in its list, and those that wait for it to be asked for, by their parts."""
 
     companions: Companions = field(default_factory=lambda: NO_COMPANIONS)
     totals: Floats = field(default_factory=lambda: np.zeros(2))  # by SUMS
-    waiting: list[Pairs] = field(default_factory=list)
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    sums: tuple[array[float], ...] = field(default_factory=lambda: (array("d"), array("d")))
+
+    def settle(self, options: VisitOptions) -> None:
+        """Take in what waits, in its order."""
+        if not self.ids:
+            return
+        waiting = np.zeros(len(self.ids), dtype=PAIR)
+        waiting["id"] = self.ids
+        for name, values in zip(SUMS, self.sums, strict=True):
+            waiting[name] = values
+        self.companions = companions_add({0: self.companions}, waiting, options)[0]
+        self.totals = self.totals + [waiting[name].sum() for name in SUMS]
+        self.ids, self.sums = array("q"), (array("d"), array("d"))
 
 
 class Memory:
@@ -74,19 +91,20 @@ class Memory:
         return np.exp2(-age / self._half_lives)
 
     def _note(self, pairs: Pairs) -> None:
-        for n, of in enumerate(pairs["of"].tolist()):
-            self.shelves[of].waiting.append(pairs[n : n + 1])
+        for of, other, lasting, recent in pairs.tolist():
+            shelf = self.shelves[of]
+            shelf.ids.append(other)
+            shelf.sums[0].append(lasting)
+            shelf.sums[1].append(recent)
+            if len(shelf.ids) > MOST_WAITING:
+                shelf.settle(self.options)
 
     def _shelf(self, number: int) -> Shelf:
         """The list of a product with what waited for it."""
         shelf = self.shelves.get(number)
         if shelf is None:
             return Shelf()
-        if shelf.waiting:
-            waiting = np.concatenate(shelf.waiting)
-            shelf.companions = companions_add({number: shelf.companions}, waiting, self.options)[number]
-            shelf.totals = shelf.totals + [waiting[name].sum() for name in SUMS]
-            shelf.waiting = []
+        shelf.settle(self.options)
         return shelf
 
     def asked(self, who: Any, *, now: float, most: int) -> Asked:
@@ -135,5 +153,6 @@ class Memory:
             week=popularity[1, rows],
             month=popularity[2, rows],
             age=now - np.minimum(self.arrived_at, self.first_at)[rows],
+            accessory=np.zeros(len(rows)),  # relations are not remembered: what they count stays as it ships
             shop=(day, week, month),
         )

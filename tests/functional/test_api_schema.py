@@ -20,7 +20,7 @@ from tests.cast import PRODUCTS, Clock, Shopper, SmallShop, drain
 from tests.conftest import MakeKey
 
 # a bad item of a batch is refused alone, inside an answer of 200
-BATCHES = {"products_upsert", "events_record", "weights_set", "judgments_record"}
+BATCHES = {"products_upsert", "events_record", "weights_set", "judgments_record", "rules_put"}
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "12"))  # an operation; more finds more and takes longer
 
 
@@ -106,6 +106,15 @@ def test_real_answers_of_every_operation_fit_the_document(busy_shop: SmallShop, 
     tour.call("weights_set", body={"weights": [{"product_id": "beaker", "query": "mug", "weight": 2.0}]})
     drain()
     tour.call("weights_get", query={"product_id": "beaker", "query": "mug"})
+    rule = {"id": "spring", "kind": "boost", "factor": 2, "brand": "Emalia", "ends_at": "2090-01-01T00:00:00Z"}
+    assert tour.call("rules_put", body={"rules": [rule, rule | {"kind": "bury"}]})["accepted"] == 1
+    drain()
+    assert tour.call("rules_get", query={"surface": "search", "query": "mug"})["rules"][0]["state"] == "in_force"
+    assert tour.call("search", query={"q": "beaker", "explain": "1"})["items"][0]["explanation"]["rules"]
+    tour.call("rule_end", path_parameters={"rule_id": "spring"})
+    tour.call("arrangement_set", body={"search": {"variants": "one"}})
+    drain()
+    assert tour.call("arrangement_get")["search"]["variants"] == "one"
     judged = {"query": "mug", "product_id": "beaker", "rating": 2}
     tour.call("judgments_record", body={"judgments": [judged, judged | {"rating": 9}]})
     assert tour.call("models")["serving"] == "1.0"

@@ -33,12 +33,13 @@ def test_every_kind_of_change_is_measured_from_its_acceptance(shop: SmallShop, a
     shop_embed(shop_id=shop.shop_id, now=shop.clock.now)
     shop.record(alice.clicks("mug", query="cup"), alice.sees(["mug"], query="cup"))
     api.put("/v1/weights", {"weights": [{"product_id": "mug", "weight": 2}]})
+    api.put("/v1/rules", {"rules": [{"id": "x", "kind": "hide", "product_id": "mug"}]})
     drain()
 
     measured = freshness(api)["time_to_visible"]
 
     counts = {kind: each["count"] for kind, each in measured.items()}
-    assert counts == {"offer": 12, "description": 12, "vector": 12, "weight": 3, "model": 1}
+    assert counts == {"offer": 12, "description": 12, "vector": 12, "weight": 3, "rule": 1, "model": 1}
     assert all(0 <= each["p50"] <= each["p95"] <= each["p99"] < 60 for each in measured.values())
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from catalog.projections import products
+from catalog.services import products_upsert
+from eventlog.consume import drain as drain_projection
+from eventlog.services import sequence
 from ranking.policies import shop_embed
 from tests.cast import PRODUCTS, Api, Shopper, SmallShop, drain
 
@@ -119,3 +123,55 @@ def test_a_forged_token_is_refused(busy_shop: SmallShop, api: Api, change: str) 
 
     assert refused.status_code == 400
     assert refused.json()["code"] == "bad_token"
+
+
+def test_an_answer_is_made_again_with_the_rules_of_then(busy_shop: SmallShop, api: Api) -> None:
+    rules = [
+        {"id": "top", "kind": "pin", "rank": 1, "product_id": "raincoat"},
+        {"id": "potter", "kind": "boost", "factor": 3, "brand": "Tonwerk", "ends_at": later(busy_shop, hours=1)},
+        {"id": "cups", "kind": "boost", "factor": 0.5, "category": ["Kitchen", "Cups"], "query": "tea"},
+        {"id": "soon", "kind": "hide", "brand": "Tonwerk", "starts_at": later(busy_shop, hours=1)},
+        {"id": "gone", "kind": "hide", "product_id": "beaker"},
+    ]
+    assert not api.put("/v1/rules", {"rules": rules}).json()["rejected"]
+    drain()
+    answer = api.get("/v1/search", q="tea", k=10, explain=1).json()
+    assert answer["items"][0]["product_id"] == "raincoat"
+
+    busy_shop.clock.tick(seconds=7200)
+    api.put("/v1/rules", {"rules": [{"id": "top", "kind": "pin", "rank": 1, "product_id": "novel"}]})
+    for rule_id in ("potter", "cups", "gone"):
+        api.delete(f"/v1/rules/{rule_id}")
+    busy_shop.offer(next(each for each in PRODUCTS if each["product_id"] == "teapot") | {"brand": "Nobody"})
+    drain()
+
+    again = api.get(f"/v1/rankings/{answer['ranking']['token']}").json()
+    assert same(again, answer), (again["items"], answer["items"])
+    assert again["total"] == answer["total"]
+    assert [each["explanation"]["rules"] for each in again["items"]] == [
+        each["explanation"]["rules"] for each in answer["items"]
+    ]
+    operator = {each["product_id"]: each["explanation"]["weight"]["operator"] for each in again["items"]}
+    assert (operator["teapot"], operator["mug"], operator["raincoat"]) == (3.0, 1.5, 1.0)
+
+
+def later(shop: SmallShop, *, hours: float) -> str:
+    return (shop.clock.now + timedelta(hours=hours)).isoformat()
+
+
+def test_an_answer_from_between_two_drains_is_made_again(busy_shop: SmallShop, api: Api) -> None:
+    """Rules saw the new brand, and the words that were scored were the old ones."""
+    api.put("/v1/rules", {"rules": [{"id": "new", "kind": "boost", "factor": 3, "brand": "Renamed"}]})
+    drain()
+    mug = next(each for each in PRODUCTS if each["product_id"] == "mug") | {"brand": "Renamed"}
+    products_upsert(shop_id=busy_shop.shop_id, items=[mug], origin="api", now=busy_shop.clock.now)
+    sequence()
+    drain_projection(products)
+    answer = api.get("/v1/search", q="mug", k=10, explain=1).json()
+    drain()
+
+    again = api.get(f"/v1/rankings/{answer['ranking']['token']}").json()
+
+    assert answer["items"][0]["explanation"]["weight"]["operator"] == 3.0
+    assert answer["items"][0]["description_version"] == 1
+    assert same(again, answer), (again["items"], answer["items"])

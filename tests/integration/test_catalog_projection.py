@@ -18,10 +18,12 @@ from eventlog.services import sequence
 from tests.cast import PRODUCTS, SHOP_ID, TEN_O_CLOCK, SmallShop, drain
 
 
-def tables() -> tuple[list[Any], list[Any]]:
+def tables() -> tuple[list[Any], ...]:
     return (
         rows("SELECT * FROM catalog_product ORDER BY id"),
         rows("SELECT * FROM catalog_descriptionversion ORDER BY position"),
+        rows("SELECT * FROM catalog_relation ORDER BY 1, 2, 3, 4"),
+        rows("SELECT * FROM catalog_variant ORDER BY 1, 2"),
     )
 
 
@@ -32,6 +34,16 @@ def a_busy_day(shop: SmallShop) -> None:
     description_restore(shop_id=SHOP_ID, product_id="mug", version=1, now=TEN_O_CLOCK)
     shop.offer({"product_id": "mug", "title": "Bare mug"})
     shop.retire("novel")
+    shop.offer(
+        related("mug", "beaker"), related("beaker", "kettle"), related("茶杯", "cup"), related("耳机", "headphones")
+    )
+    shop.offer(related("beaker", "teapot"), related("耳机"), related("cup", "茶杯"))
+
+
+def related(product_id: str, *variants: str) -> dict[str, Any]:
+    """A product that is a variant of others."""
+    relations = [{"kind": "variant_of", "product_id": each} for each in variants]
+    return {"product_id": product_id, "title": product_id, "relations": relations}
 
 
 def test_a_rebuilt_table_equals_the_live_one(empty_shop: SmallShop) -> None:
@@ -40,14 +52,14 @@ def test_a_rebuilt_table_equals_the_live_one(empty_shop: SmallShop) -> None:
 
     assert rebuild("products") == last_position()
     assert tables() == live
-    assert len(live[0]) == len(PRODUCTS)
+    assert len(live[0]) == len(PRODUCTS) + 1
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_it_does_not_matter_how_the_log_is_cut(empty_shop: SmallShop, batch: int) -> None:
     a_busy_day(empty_shop)
     live = tables()
-    query("TRUNCATE catalog_product, catalog_descriptionversion")
+    query("TRUNCATE catalog_product, catalog_descriptionversion, catalog_relation, catalog_variant")
 
     for after in range(0, last_position(), batch):
         products.apply(read(after=after, to=min(after + batch, last_position()), types=products.event_types))
@@ -65,7 +77,7 @@ def test_the_id_of_a_product_is_the_position_of_its_first_event(empty_shop: Smal
 def test_text_shows_only_once_its_event_has_a_position(empty_shop: SmallShop) -> None:
     products_upsert(shop_id=SHOP_ID, items=PRODUCTS, origin="api", now=TEN_O_CLOCK)
     drain_one(products)
-    assert tables() == ([], [])
+    assert tables() == ([], [], [], [])
 
     drain()
     assert len(tables()[0]) == len(PRODUCTS)

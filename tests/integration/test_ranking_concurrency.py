@@ -156,7 +156,7 @@ def test_positions_of_answers_never_go_back(real_shop: SmallShop) -> None:
     assert all(answer["ranking"]["age_seconds"] >= 0 for answer in answers)
 
 
-@pytest.mark.parametrize("name", ["products", "postings", "weights", "vectors", "contexts", "models"])
+@pytest.mark.parametrize("name", ["products", "postings", "weights", "vectors", "contexts", "models", "rules"])
 def test_searches_go_on_unchanged_while_a_projection_is_rebuilt(real_shop: SmallShop, name: str) -> None:
     real_shop.clock.now = datetime.now(UTC) - timedelta(seconds=1)
     alice = Shopper("alice", real_shop.clock)

@@ -12,10 +12,11 @@ from eventlog.services import sequence
 from feedback.ranking_token import token_read
 from feedback.services import events_record
 from ranking import versions
+from ranking.old_items import AnswerNotReady
 from ranking.projections.weights import weights
 from ranking.query_text import shop_languages
 from ranking.serving import SearchRequest, search
-from ranking.versions import AnswerNotReady, ranking_again
+from ranking.versions import ranking_again
 from tests.cast import SHOP_ID, Shopper, SmallShop, drain
 
 

@@ -60,6 +60,18 @@ def test_a_category_may_be_a_path() -> None:
     assert rules.product({"path": "居家 > 被枕"})["category"] == ["居家", "被枕"]
 
 
+def test_relations_are_texts_of_a_kind_and_a_product() -> None:
+    row = {"id": "1", "title": "Mug", "relations": "variant_of: mug:blue; accessory_of:7;odd"}
+
+    assert map_read("csv").product(row)["relations"] == [
+        {"kind": "variant_of", "product_id": "mug:blue"},
+        {"kind": "accessory_of", "product_id": "7"},
+        "odd",  # to be refused under its name
+    ]
+    whole = product_map(relations="r").product({"r": [{"kind": "replaces", "product_id": "3"}]})
+    assert whole["relations"] == [{"kind": "replaces", "product_id": "3"}]
+
+
 def test_attributes_come_from_prefixes_columns_and_objects() -> None:
     rules = ProductMap.model_validate(
         {"fields": {}, "attributes": {"prefixes": ["attr_"], "columns": {"model": "name"}, "objects": ["more"]}}

@@ -66,10 +66,11 @@ POOL = Pool(
     week=np.array([5.0, 2.0, 12.0, 3.0, 0.5, 0.0]),
     month=np.array([20.0, 9.0, 20.0, 8.0, 2.0, 0.0]),
     age=np.array([300.0, 300.0, 40.0, 300.0, 300.0, 0.0]) * DAY,
+    accessory=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
     shop=(12.0, 30.0, 90.0),
 )
 NOTHING = Pool(**{name: np.zeros(0, dtype=np.int64 if name == "numbers" else np.float64)
-                                       for name in ("numbers", "dense", "day", "week", "month", "age")})  # fmt: skip
+                                       for name in ("numbers", "dense", "day", "week", "month", "age", "accessory")})  # fmt: skip
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=NAMES)
@@ -97,7 +98,9 @@ def test_every_strategy_proposes_each_product_once_and_not_too_many(strategy: St
 def test_what_a_strategy_says_of_a_candidate_does_not_depend_on_the_others(strategy: Strategy) -> None:
     some = np.array([5, 2, 0])
     fewer = Pool(
-        **{name: getattr(POOL, name)[some] for name in ("numbers", "dense", "day", "week", "month", "age")},
+        **{
+            name: getattr(POOL, name)[some] for name in ("numbers", "dense", "day", "week", "month", "age", "accessory")
+        },
         shop=POOL.shop,
     )
 

@@ -1,0 +1,13 @@
+"""Accessories: what the catalogue says goes with the product of the page, or with what is in the basket."""
+
+from __future__ import annotations
+
+from ranking.strategies.asked import Asked, Floats, Pool
+from ranking.strategies.strategy import Strategy
+
+
+def evidence(asked: Asked, pool: Pool) -> Floats:
+    return pool.accessory
+
+
+ACCESSORIES = Strategy(name="accessories", evidence=evidence)
