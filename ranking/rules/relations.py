@@ -32,6 +32,20 @@ SELECT l.id, l.product_id, l.brand, l.category, l.in_stock, coalesce(v.family, l
   LEFT JOIN successor s ON s.id = l.id"""
 
 
+# for rules alone
+_NAMED = """
+SELECT id, product_id, brand, category, description_version
+  FROM catalog_product WHERE shop_id = %(shop)s AND id = ANY(%(ids)s::bigint[])"""
+
+
+def named_read(*, shop_id: int, ids: Sequence[int]) -> dict[int, Shown]:
+    """What rules look at of these products, by internal id, without stock and relations."""
+    return {
+        id_: Shown(product_id=product_id, brand=brand, category=tuple(category), version=version)
+        for id_, product_id, brand, category, version in rows(_NAMED, {"shop": shop_id, "ids": list(ids)})
+    }
+
+
 def shown_read(*, shop_id: int, ids: Sequence[int]) -> dict[int, Shown]:
     """What rules and relations look at of these products, by internal id; run it in the snapshot of the answer."""
     return {

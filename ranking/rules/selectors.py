@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from eventlog.database import rows
-from ranking.rules.relations import shown_read
+from ranking.rules.relations import named_read, shown_read
 from ranking.rules.rule import Rule, Shown, boost_of, rules_matched
 from ranking.rules.settings import DEFAULTS, Arrangement, ListSettings
 
@@ -52,7 +52,10 @@ class Standing:
 
     def shown(self, ids: Sequence[int]) -> dict[int, Shown]:
         """What rules and relations look at of these products; empty where nothing looks."""
-        return {} if self.is_idle else shown_read(shop_id=self.shop_id, ids=ids)
+        if self.is_idle:
+            return {}
+        read = named_read if self.settings.is_idle else shown_read
+        return read(shop_id=self.shop_id, ids=ids)
 
     def awaited(self, shown: Mapping[int, Shown]) -> list[str]:
         """Successors of listed products that are not among them: they must be candidates too."""

@@ -6,13 +6,16 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from catalog.relations import families
 from eventlog.database import query, rows
 from ranking.rules.relations import accessories_of, shown_read
 from tests.cast import SHOP_ID, SmallShop
+
+unhurried = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine too
 
 
 def product(product_id: str, *relations: tuple[str, str], **more: Any) -> dict[str, Any]:
@@ -108,6 +111,7 @@ def test_a_shop_that_was_there_before_these_tables_gets_them_filled(empty_shop: 
 nodes = st.tuples(st.integers(1, 2), st.sampled_from("abcdefg"))
 
 
+@unhurried
 @given(st.lists(st.tuples(nodes, nodes), max_size=12))
 def test_a_family_is_what_is_connected_under_its_smallest_name(edges: list[Any]) -> None:
     found = families(edges)

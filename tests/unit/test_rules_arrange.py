@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ranking.rules.arrange import arrange
@@ -14,6 +15,7 @@ from ranking.rules.rule import Rule, Shown, boost_of, rules_matched
 from ranking.rules.settings import IDLE, RECOMMENDATIONS, ListSettings
 
 MOST = 12
+unhurried = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine too
 names = st.sampled_from([f"p{n}" for n in range(MOST)])
 
 
@@ -239,6 +241,7 @@ def run(case: Any) -> list[int]:
     return [each.item for each in found]
 
 
+@unhurried
 @given(cases)
 def test_a_list_holds_candidates_only_none_twice_and_at_most_k(case: Any) -> None:
     found = run(case)
@@ -247,6 +250,7 @@ def test_a_list_holds_candidates_only_none_twice_and_at_most_k(case: Any) -> Non
     assert set(found) <= set(case[0])
 
 
+@unhurried
 @given(cases)
 def test_a_hidden_product_never_appears(case: Any) -> None:
     shown, rules, chosen, *_ = case
@@ -257,6 +261,7 @@ def test_a_hidden_product_never_appears(case: Any) -> None:
         assert shown[item].in_stock or chosen.out_of_stock != "hide"
 
 
+@unhurried
 @given(cases)
 def test_no_two_variants_of_one_product_are_in_one_list(case: Any) -> None:
     shown, _, chosen, *_ = case
@@ -265,6 +270,7 @@ def test_no_two_variants_of_one_product_are_in_one_list(case: Any) -> None:
     assert chosen.variants == "all" or len(set(families)) == len(families)
 
 
+@unhurried
 @given(cases)
 def test_the_pin_that_counts_most_holds_its_rank_where_the_list_is_long_enough(case: Any) -> None:
     shown, rules, chosen, _, _ = case
@@ -278,6 +284,7 @@ def test_the_pin_that_counts_most_holds_its_rank_where_the_list_is_long_enough(c
         assert len(whole) < rank + len(counting) - 1 or whole.index(item) + 1 == rank
 
 
+@unhurried
 @given(cases)
 def test_arranging_a_list_again_changes_nothing(case: Any) -> None:
     shown, rules, chosen, k, by_score = case
@@ -288,11 +295,13 @@ def test_arranging_a_list_again_changes_nothing(case: Any) -> None:
     assert run((again, rules, chosen, k, by_score)) == once
 
 
+@unhurried
 @given(shops(), st.integers(1, MOST))
 def test_settings_that_are_idle_change_nothing(shown: dict[int, Shown], k: int) -> None:
     assert run((shown, [], IDLE, k, True)) == list(shown)[:k]
 
 
+@unhurried
 @given(shops())
 def test_recommendations_list_what_is_in_stock_before_what_is_not(shown: dict[int, Shown]) -> None:
     stock = [shown[item].in_stock for item in run((shown, [], RECOMMENDATIONS, MOST, True))]
