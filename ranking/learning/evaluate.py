@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ranking.learning.calibrate import Encode
 from ranking.learning.catalogue import CatalogueAt, Floats
-from ranking.learning.counterfactual import Compared, Page, compared, pages_logged
+from ranking.counterfactual import Compared, Page, compared, pages_logged
 from ranking.learning.examples import Example
 from ranking.learning.robust import crowding
 from ranking.overlap import rank_biased_overlap

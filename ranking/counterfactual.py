@@ -10,7 +10,7 @@ Learning to Rank", 2023.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ Floats: TypeAlias = NDArray[np.float64]
 MOST_WEIGHT = 10.0  # clip of a weight: one click at a rank that nobody looks at must not decide
 RESAMPLES = 500  # of the bootstrap: ends of a 95 % interval are then known to a tenth of its length
 LEVEL = 0.95
+MOST_CELLS = 4_000_000  # of a table of draws: 32 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +42,26 @@ class Logged:
     explained: Floats
 
 
-Estimator = Callable[[Logged, Floats], Floats]
+Terms: TypeAlias = tuple[Floats, Floats]
 
 
-def ips(logged: Logged, times: Floats) -> Floats:
-    """Mean weighted reward, (B,), with each unit counted so many times, (B, N): unbiased but for the clip."""
-    return np.asarray(times @ logged.gained / times.sum(axis=1))
+def ips(logged: Logged) -> Terms:
+    """Weighted reward a unit, (N,) and (N,): unbiased but for the clip."""
+    return logged.gained, np.ones_like(logged.gained)
 
 
-def snips(logged: Logged, times: Floats) -> Floats:
-    """Weighted reward by weight, (B,): biased a little, of less variance, in the range of the rewards; 0 without weight."""
-    mass = times @ logged.mass
-    return np.where(mass > 0, times @ logged.gained / np.where(mass > 0, mass, 1.0), 0.0)
+def snips(logged: Logged) -> Terms:
+    """Weighted reward by weight: biased a little, of less variance, in the range of the rewards; 0 without weight."""
+    return logged.gained, logged.mass
 
 
-def doubly_robust(logged: Logged, times: Floats) -> Floats:
-    """What a model expects, put right by what it left unexplained, (B,): unbiased where either it or the weights are."""
-    return np.asarray(times @ (logged.modelled + logged.gained - logged.explained) / times.sum(axis=1))
+def doubly_robust(logged: Logged) -> Terms:
+    """What a model expects, put right by what it left unexplained: unbiased where either it or the weights are."""
+    return logged.modelled + logged.gained - logged.explained, np.ones_like(logged.gained)
 
 
-ESTIMATORS: dict[str, Estimator] = {"ips": ips, "snips": snips, "dr": doubly_robust}
+# each estimate is Σ of the first term of a unit / Σ of its second
+ESTIMATORS: dict[str, Callable[[Logged], Terms]] = {"ips": ips, "snips": snips, "dr": doubly_robust}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,41 +77,72 @@ class Compared:
 
 
 def compared(serving: Logged, candidate: Logged, *, seed: int) -> dict[str, Compared]:
-    """Compare two versions by each estimator; units are drawn again together, so that what both share cancels.
-
-    Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; the basic interval, of paired differences.
-    """
-    units = len(serving.gained)
-    once, times = np.ones((1, units)), _resampled(units, RESAMPLES, seed)
+    """Compare two versions by each estimator; units are drawn again together, so that what both share cancels."""
     found = {}
-    for name, estimator in ESTIMATORS.items():
-        before, after = float(estimator(serving, once)[0]), float(estimator(candidate, once)[0])
-        low, high = interval(estimator(candidate, times) - estimator(serving, times), after - before)
+    for name, terms in ESTIMATORS.items():
+        columns = np.column_stack([*terms(candidate), *terms(serving)])
+        before, after = _value(columns[:, 2:]), _value(columns[:, :2])
+        low, high = interval(columns, seed=seed)
         found[name] = Compared(before, after, after - before, low, high, effective_size(candidate))
     return found
 
 
 def valued(logged: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, tuple[float, float, float]]:
     """Value of one version by each estimator, with the ends of its interval."""
-    units = len(logged.gained)
-    times = _resampled(units, resamples, seed)
     found = {}
-    for name, estimator in ESTIMATORS.items():
-        value = float(estimator(logged, np.ones((1, units)))[0])
-        found[name] = (value, *interval(estimator(logged, times), value))
+    for name, terms in ESTIMATORS.items():
+        columns = np.column_stack(terms(logged))
+        found[name] = (_value(columns), *interval(columns, seed=seed, resamples=resamples))
     return found
 
 
-def interval(resampled: Floats, value: float) -> tuple[float, float]:
-    """Ends of the basic bootstrap interval: the value less what the resampled ones lie above and below it."""
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(2 * value - high), float(2 * value - low)
+def interval(columns: Floats, *, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """Ends of the studentised bootstrap interval of Σ first / Σ second column, less Σ third / Σ fourth if there are four.
+
+    Each time the units are drawn again, the error is counted in standard errors of that draw (by the delta method), so that the
+    skew of rare rewards with large weights widens the side it should: the basic interval of the same draws held the truth less often
+    than it says (bench.policy). Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; Hall, "Theoretical Comparison of
+    Bootstrap Confidence Intervals", 1988.
+    """
+    ones = np.ones((1, len(columns)))
+    (value,), (error,) = _estimated(columns, ones)
+    if error == 0.0:
+        return float(value), float(value)
+    drawn = [_estimated(columns, times) for times in _resampled(len(columns), resamples, seed)]
+    values, errors = (np.concatenate(each) for each in zip(*drawn, strict=True))
+    errors = np.where(errors > 0, errors, error)  # none of the few rewards was drawn: its own error says nothing
+    low, high = np.quantile((values - value) / errors, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(value - high * error), float(value - low * error)
 
 
-def _resampled(units: int, resamples: int, seed: int) -> Floats:
-    """How often each unit is drawn when as many are drawn again, (B, N)."""
-    drawn = np.random.default_rng(seed).integers(units, size=(resamples, units))
-    return np.stack([np.bincount(each, minlength=units) for each in drawn]).astype(np.float64)
+def _value(columns: Floats) -> float:
+    return float(_estimated(columns, np.ones((1, len(columns))))[0][0])
+
+
+def _estimated(columns: Floats, times: Floats) -> tuple[Floats, Floats]:
+    """Value and standard error, (B,) each, with each unit counted so many times, (B, N)."""
+    sums = times @ columns  # (B, 2 or 4)
+    tops, bottoms = sums[:, ::2], sums[:, 1::2]
+    held = np.where(bottoms > 0, bottoms, 1.0)
+    ratios = np.where(bottoms > 0, tops / held, 0.0)
+    signs = np.array([1.0, -1.0])[: ratios.shape[1]]
+    gradient = np.stack([signs / held, -signs * ratios / held], axis=2).reshape(sums.shape)  # of a ratio's two sums
+    width = columns.shape[1]
+    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
+    moments = (times @ products).reshape(-1, width, width)
+    variances = np.einsum("bi,bij,bj->b", gradient, moments, gradient)
+    smallest = 1e-12 * np.einsum("bi,bij,bj->b", np.abs(gradient), np.abs(moments), np.abs(gradient))
+    return ratios @ signs, np.sqrt(np.where(variances > smallest, variances, 0.0))  # less is rounding
+
+
+def _resampled(units: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each unit is drawn when as many are drawn again, (B, N), a stretch of the draws at a time."""
+    rng = np.random.default_rng(seed)
+    stretch = max(1, MOST_CELLS // max(units, 1))
+    for first in range(0, resamples, stretch):
+        count = min(stretch, resamples - first)
+        drawn = [np.bincount(rng.integers(units, size=units), minlength=units) for _ in range(count)]
+        yield np.stack(drawn).astype(np.float64)
 
 
 def effective_size(logged: Logged) -> float:
