@@ -78,37 +78,45 @@ class Compared:
 
 def compared(serving: Logged, candidate: Logged, *, seed: int) -> dict[str, Compared]:
     """Compare two versions by each estimator; units are drawn again together, so that what both share cancels."""
+    tables = {name: np.column_stack([*terms(candidate), *terms(serving)]) for name, terms in ESTIMATORS.items()}
+    ends = intervals(list(tables.values()), seed=seed)
     found = {}
-    for name, terms in ESTIMATORS.items():
-        columns = np.column_stack([*terms(candidate), *terms(serving)])
+    for (name, columns), (low, high) in zip(tables.items(), ends, strict=True):
         before, after = _value(columns[:, 2:]), _value(columns[:, :2])
-        low, high = interval(columns, seed=seed)
         found[name] = Compared(before, after, after - before, low, high, effective_size(candidate))
     return found
 
 
 def valued(logged: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, tuple[float, float, float]]:
     """Value of one version by each estimator, with the ends of its interval."""
-    found = {}
-    for name, terms in ESTIMATORS.items():
-        columns = np.column_stack(terms(logged))
-        found[name] = (_value(columns), *interval(columns, seed=seed, resamples=resamples))
-    return found
+    tables = [np.column_stack(terms(logged)) for terms in ESTIMATORS.values()]
+    ends = intervals(tables, seed=seed, resamples=resamples)
+    return {name: (_value(table), *end) for name, table, end in zip(ESTIMATORS, tables, ends, strict=True)}
 
 
-def interval(columns: Floats, *, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """Ends of the studentised bootstrap interval of Σ first / Σ second column, less Σ third / Σ fourth if there are four.
+def intervals(tables: Sequence[Floats], *, seed: int, resamples: int = RESAMPLES) -> list[tuple[float, float]]:
+    """Ends of studentised bootstrap intervals, of the same draws of the N units: of Σ first / Σ second column of each table,
+    (N, 2), less Σ third / Σ fourth where it has four, (N, 4).
 
-    Each time the units are drawn again, the error is counted in standard errors of that draw (by the delta method), so that the
-    skew of rare rewards with large weights widens the side it should: the basic interval of the same draws held the truth less often
-    than it says (bench.policy). Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; Hall, "Theoretical Comparison of
-    Bootstrap Confidence Intervals", 1988.
+    Each time the units are drawn again, the error is counted in standard errors of that draw (by the delta method), so that
+    the skew of rare rewards with large weights widens the side that it should (`bench.policy` has the basic interval beside
+    it). Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; Hall, "Theoretical Comparison of Bootstrap
+    Confidence Intervals", 1988.
     """
-    ones = np.ones((1, len(columns)))
-    (value,), (error,) = _estimated(columns, ones)
+    units = len(tables[0])
+    centres = [_estimated(table, _products(table), np.ones((1, units))) for table in tables]
+    products = [_products(table) for table in tables]
+    drawn: list[list[tuple[Floats, Floats]]] = [[] for _ in tables]
+    for times in _resampled(units, resamples, seed):
+        for found, table, product in zip(drawn, tables, products, strict=True):
+            found.append(_estimated(table, product, times))
+    return [_ends(*centre, found) for centre, found in zip(centres, drawn, strict=True)]
+
+
+def _ends(value: Floats, error: Floats, drawn: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
+    (value,), (error,) = value, error
     if error == 0.0:
         return float(value), float(value)
-    drawn = [_estimated(columns, times) for times in _resampled(len(columns), resamples, seed)]
     values, errors = (np.concatenate(each) for each in zip(*drawn, strict=True))
     errors = np.where(errors > 0, errors, error)  # none of the few rewards was drawn: its own error says nothing
     low, high = np.quantile((values - value) / errors, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -116,10 +124,15 @@ def interval(columns: Floats, *, seed: int, resamples: int = RESAMPLES) -> tuple
 
 
 def _value(columns: Floats) -> float:
-    return float(_estimated(columns, np.ones((1, len(columns))))[0][0])
+    return float(_estimated(columns, _products(columns), np.ones((1, len(columns))))[0][0])
 
 
-def _estimated(columns: Floats, times: Floats) -> tuple[Floats, Floats]:
+def _products(columns: Floats) -> Floats:
+    """Each column times each, (N, C²)."""
+    return (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
+
+
+def _estimated(columns: Floats, products: Floats, times: Floats) -> tuple[Floats, Floats]:
     """Value and standard error, (B,) each, with each unit counted so many times, (B, N)."""
     sums = times @ columns  # (B, 2 or 4)
     tops, bottoms = sums[:, ::2], sums[:, 1::2]
@@ -127,9 +140,7 @@ def _estimated(columns: Floats, times: Floats) -> tuple[Floats, Floats]:
     ratios = np.where(bottoms > 0, tops / held, 0.0)
     signs = np.array([1.0, -1.0])[: ratios.shape[1]]
     gradient = np.stack([signs / held, -signs * ratios / held], axis=2).reshape(sums.shape)  # of a ratio's two sums
-    width = columns.shape[1]
-    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
-    moments = (times @ products).reshape(-1, width, width)
+    moments = (times @ products).reshape(len(times), columns.shape[1], -1)
     variances = np.einsum("bi,bij,bj->b", gradient, moments, gradient)
     smallest = 1e-12 * np.einsum("bi,bij,bj->b", np.abs(gradient), np.abs(moments), np.abs(gradient))
     return ratios @ signs, np.sqrt(np.where(variances > smallest, variances, 0.0))  # less is rounding

@@ -9,10 +9,11 @@ They are computed when something new is known, not when somebody asks, so a choi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 
@@ -32,12 +33,11 @@ class NoArms(FreshetError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What an operator says of a surface. With the bandit off, or one arm fixed, nothing is drawn."""
+    """What an operator says of a surface: how much its bandit explores and what it does not show, or the one arm without it."""
 
-    enabled: bool = True
     explore: float = DEFAULTS.explore
     fixed: str | None = None
-    off: tuple[str, ...] = ()  # arms that are not shown
+    off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,9 @@ class Choice:
 
     arm: str
     propensity: float
+
+
+Asked: TypeAlias = tuple[str, str, tuple[str, ...], Setting]  # surface, segment, arms, setting
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class State:
     position: int = 0
     options: BanditOptions = DEFAULTS
     _surfaces: dict[str, Mapping[ArmName, ArmSums]] = field(default_factory=dict, repr=False, compare=False)
-    _chances: dict[tuple[object, ...], Mapping[str, float]] = field(default_factory=dict, repr=False, compare=False)
+    _chances: dict[Asked, Mapping[str, float]] = field(default_factory=dict, repr=False, compare=False)
 
     def setting(self, surface: str) -> Setting:
         return self.settings.get(surface) or self._unset
@@ -90,14 +93,22 @@ class State:
             self._chances[key] = MappingProxyType(self._chances_of(surface, segment, arms, chosen))
         return self._chances[key]
 
+    def at(self, position: int) -> State:
+        """The same, known to hold at a later position; what was computed stays computed."""
+        return replace(self, position=position)
+
+    def prepare(self, before: State) -> None:
+        """Compute what another state was asked, so that no request waits for it."""
+        for surface, segment, arms, setting in list(before._chances):
+            if setting == before.setting(surface):
+                self.chances(surface=surface, segment=segment, arms=arms)
+
     def _chances_of(self, surface: str, segment: str, arms: Sequence[str], setting: Setting) -> dict[str, float]:
         if not arms:
             raise NoArms
-        shown = [arm for arm in arms if arm not in setting.off] or list(arms)  # an answer there must be
         if setting.fixed in arms:
             return {str(setting.fixed): 1.0}
-        if not setting.enabled:
-            return {shown[0]: 1.0}
+        shown = [arm for arm in arms if arm not in setting.off] or list(arms)  # an answer there must be
         of = self.posterior(surface, segment, shown)
         if setting.explore == 0:
             return {shown[int(np.argmax(of.means))]: 1.0}
@@ -110,11 +121,11 @@ def choose(
 ) -> Choice:
     """Choose an arm for a request; the same state and seed choose the same. Without `explore`, the surface's own share.
 
-    `arms` are those that there are, the one to show without a bandit first. Raises NoArms.
+    `arms` are those that there are; one that was fixed and is not among them any more is passed over. Raises NoArms.
     """
     setting = state.setting(surface)
     if explore is not None and explore != setting.explore:
-        setting = Setting(enabled=setting.enabled, explore=explore, fixed=setting.fixed, off=setting.off)
+        setting = replace(setting, explore=explore)
     chances = state.chances(surface=surface, segment=segment, arms=arms, setting=setting)
     if len(chances) == 1:
         return Choice(next(iter(chances)), 1.0)

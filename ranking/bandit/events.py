@@ -14,8 +14,8 @@ def bandit_stream(surface: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class BanditSet(Event):
-    """An operator said how a surface chooses among its arms: whether a bandit does, its share of exploration, the one arm that
-    is shown always, and those that are not shown.
+    """An operator said how a surface chooses among its arms: the bandit's share of exploration and the arms that it does not
+    show, or the one arm that is shown always instead of a bandit.
 
     `estimate` is what the log says this earns, as `manage.py evaluate_policy` prints it; `forced` why it was set without,
     or against it.
@@ -23,7 +23,6 @@ class BanditSet(Event):
 
     type = "ranking.BanditSet"
     surface: str
-    enabled: bool
     explore: float
     fixed: str | None = None
     off: list[str]

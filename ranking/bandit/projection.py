@@ -141,13 +141,13 @@ def _set(event: RecordedEvent) -> None:
     data = event.data
     query(  # one in a week
         """INSERT INTO ranking_banditset
-             (shop_id, surface, position, set_at, enabled, explore, fixed, off, estimate, forced)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, %s)
+             (shop_id, surface, position, set_at, explore, fixed, off, estimate, forced)
+           VALUES (%s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb, %s)
            ON CONFLICT (shop_id, surface) DO UPDATE SET position = excluded.position, set_at = excluded.set_at,
-             enabled = excluded.enabled, explore = excluded.explore, fixed = excluded.fixed, off = excluded.off,
+             explore = excluded.explore, fixed = excluded.fixed, off = excluded.off,
              estimate = excluded.estimate, forced = excluded.forced""",
         [
-            event.shop_id, data["surface"], event.position, event.effective_at, data["enabled"], data["explore"],
+            event.shop_id, data["surface"], event.position, event.effective_at, data["explore"],
             data.get("fixed"), data["off"], orjson.dumps(data.get("estimate")).decode(), data.get("forced"),
         ],
     )  # fmt: skip

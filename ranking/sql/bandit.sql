@@ -44,7 +44,6 @@ CREATE TABLE ranking_banditset (
   surface  text    NOT NULL,
   position bigint  NOT NULL,
   set_at   timestamptz NOT NULL,
-  enabled  boolean NOT NULL,
   explore  double precision NOT NULL,
   fixed    text,
   off      text[]  NOT NULL,
