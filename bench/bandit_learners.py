@@ -40,7 +40,9 @@ class Thompson:
 class Greedy:
     """ε-greedy on each segment's own means, of all trials or of those not forgotten: the usual peer."""
 
-    def __init__(self, arms: Sequence[str], *, epsilon: float = 0.1, options: BanditOptions = DEFAULTS, seed: int = 0) -> None:
+    def __init__(
+        self, arms: Sequence[str], *, epsilon: float = 0.1, options: BanditOptions = DEFAULTS, seed: int = 0
+    ) -> None:
         self.arms, self.epsilon, self.options = list(arms), epsilon, options
         self.tally, self.chance = Tally(options=options), random.Random(seed)
 

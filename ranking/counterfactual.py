@@ -10,20 +10,18 @@ Learning to Rank", 2023.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking.bootstrap import Floats, intervals
 from ranking.weights.factors import examination
 
-Floats: TypeAlias = NDArray[np.float64]
 MOST_WEIGHT = 10.0  # clip of a weight: one click at a rank that nobody looks at must not decide
 RESAMPLES = 500  # of the bootstrap: ends of a 95 % interval are then known to a tenth of its length
-LEVEL = 0.95
-MOST_CELLS = 4_000_000  # of a table of draws: 32 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class Logged:
 
 
 Terms: TypeAlias = tuple[Floats, Floats]
+Interval: TypeAlias = tuple[float, float, float]  # a value, and the ends of its 95 % interval
 
 
 def ips(logged: Logged) -> Terms:
@@ -76,84 +75,41 @@ class Compared:
     ess: float
 
 
-def compared(serving: Logged, candidate: Logged, *, seed: int) -> dict[str, Compared]:
+def compared(serving: Logged, candidate: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, Compared]:
     """Compare two versions by each estimator; units are drawn again together, so that what both share cancels."""
-    tables = {name: np.column_stack([*terms(candidate), *terms(serving)]) for name, terms in ESTIMATORS.items()}
-    ends = intervals(list(tables.values()), seed=seed)
-    found = {}
-    for (name, columns), (low, high) in zip(tables.items(), ends, strict=True):
-        before, after = _value(columns[:, 2:]), _value(columns[:, :2])
-        found[name] = Compared(before, after, after - before, low, high, effective_size(candidate))
-    return found
+    return assessed(serving, candidate, seed=seed, resamples=resamples)[2]
 
 
-def valued(logged: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, tuple[float, float, float]]:
+def valued(logged: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, Interval]:
     """Value of one version by each estimator, with the ends of its interval."""
-    tables = [np.column_stack(terms(logged)) for terms in ESTIMATORS.values()]
-    ends = intervals(tables, seed=seed, resamples=resamples)
-    return {name: (_value(table), *end) for name, table, end in zip(ESTIMATORS, tables, ends, strict=True)}
+    found = intervals(_ratios(logged), np.array([[1.0]]), seed=seed, resamples=resamples)
+    return {name: _interval(each[0]) for name, each in zip(ESTIMATORS, found, strict=True)}
 
 
-def intervals(tables: Sequence[Floats], *, seed: int, resamples: int = RESAMPLES) -> list[tuple[float, float]]:
-    """Ends of studentised bootstrap intervals, of the same draws of the N units: of Σ first / Σ second column of each table,
-    (N, 2), less Σ third / Σ fourth where it has four, (N, 4).
-
-    Each time the units are drawn again, the error is counted in standard errors of that draw (by the delta method), so that
-    the skew of rare rewards with large weights widens the side that it should (`bench.policy` has the basic interval beside
-    it). Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; Hall, "Theoretical Comparison of Bootstrap
-    Confidence Intervals", 1988.
-    """
-    units = len(tables[0])
-    centres = [_estimated(table, _products(table), np.ones((1, units))) for table in tables]
-    products = [_products(table) for table in tables]
-    drawn: list[list[tuple[Floats, Floats]]] = [[] for _ in tables]
-    for times in _resampled(units, resamples, seed):
-        for found, table, product in zip(drawn, tables, products, strict=True):
-            found.append(_estimated(table, product, times))
-    return [_ends(*centre, found) for centre, found in zip(centres, drawn, strict=True)]
+def assessed(
+    serving: Logged, candidate: Logged, *, seed: int, resamples: int = RESAMPLES
+) -> tuple[dict[str, Interval], dict[str, Interval], dict[str, Compared]]:
+    """Values of two versions on the same units, and how they compare, by each estimator and of the same draws."""
+    size, contrasts = effective_size(candidate), np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])
+    found = intervals(_ratios(serving, candidate), contrasts, seed=seed, resamples=resamples)
+    ends = {name: [_interval(each) for each in rows] for name, rows in zip(ESTIMATORS, found, strict=True)}
+    return (
+        {name: before for name, (before, _, _) in ends.items()},
+        {name: after for name, (_, after, _) in ends.items()},
+        {name: Compared(before[0], after[0], *by, size) for name, (before, after, by) in ends.items()},
+    )
 
 
-def _ends(value: Floats, error: Floats, drawn: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
-    (value,), (error,) = value, error
-    if error == 0.0:
-        return float(value), float(value)
-    values, errors = (np.concatenate(each) for each in zip(*drawn, strict=True))
-    errors = np.where(errors > 0, errors, error)  # none of the few rewards was drawn: its own error says nothing
-    low, high = np.quantile((values - value) / errors, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(value - high * error), float(value - low * error)
+def _ratios(*versions: Logged) -> Floats:
+    """Terms of each estimator and version, (E, N, V, 2)."""
+    return np.array(
+        [np.stack([np.stack(terms(each), axis=-1) for each in versions], axis=1) for terms in ESTIMATORS.values()]
+    )
 
 
-def _value(columns: Floats) -> float:
-    return float(_estimated(columns, _products(columns), np.ones((1, len(columns))))[0][0])
-
-
-def _products(columns: Floats) -> Floats:
-    """Each column times each, (N, C²)."""
-    return (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
-
-
-def _estimated(columns: Floats, products: Floats, times: Floats) -> tuple[Floats, Floats]:
-    """Value and standard error, (B,) each, with each unit counted so many times, (B, N)."""
-    sums = times @ columns  # (B, 2 or 4)
-    tops, bottoms = sums[:, ::2], sums[:, 1::2]
-    held = np.where(bottoms > 0, bottoms, 1.0)
-    ratios = np.where(bottoms > 0, tops / held, 0.0)
-    signs = np.array([1.0, -1.0])[: ratios.shape[1]]
-    gradient = np.stack([signs / held, -signs * ratios / held], axis=2).reshape(sums.shape)  # of a ratio's two sums
-    moments = (times @ products).reshape(len(times), columns.shape[1], -1)
-    variances = np.einsum("bi,bij,bj->b", gradient, moments, gradient)
-    smallest = 1e-12 * np.einsum("bi,bij,bj->b", np.abs(gradient), np.abs(moments), np.abs(gradient))
-    return ratios @ signs, np.sqrt(np.where(variances > smallest, variances, 0.0))  # less is rounding
-
-
-def _resampled(units: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each unit is drawn when as many are drawn again, (B, N), a stretch of the draws at a time."""
-    rng = np.random.default_rng(seed)
-    stretch = max(1, MOST_CELLS // max(units, 1))
-    for first in range(0, resamples, stretch):
-        count = min(stretch, resamples - first)
-        drawn = [np.bincount(rng.integers(units, size=units), minlength=units) for _ in range(count)]
-        yield np.stack(drawn).astype(np.float64)
+def _interval(found: Floats) -> Interval:
+    value, low, high = map(float, found)
+    return value, low, high
 
 
 def effective_size(logged: Logged) -> float:

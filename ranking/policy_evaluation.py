@@ -18,8 +18,16 @@ import numpy as np
 from eventlog.events import ClockTicked
 from eventlog.selectors import read_types
 from feedback.projections import window
+from ranking.bootstrap import Floats
 from ranking.choices import FEEDBACK, Trials
-from ranking.counterfactual import Compared, Floats, Logged, choices_logged, compared, effective_size, valued
+from ranking.counterfactual import (
+    RESAMPLES,
+    Compared,
+    Logged,
+    assessed,
+    choices_logged,
+    effective_size,
+)
 from ranking.weights.options import DEFAULTS as WEIGHTS
 
 FOLDS = 5
@@ -102,7 +110,7 @@ def units_read(*, shop_id: int, surface: str, after: int, to: int, full_reward: 
     return units
 
 
-def evaluate(units: Sequence[Unit], policy: Policy, *, seed: int = SEED) -> Evaluation:
+def evaluate(units: Sequence[Unit], policy: Policy, *, seed: int = SEED, resamples: int = RESAMPLES) -> Evaluation:
     """Estimate what a policy would have earned on these units, by IPS, SNIPS and doubly robust."""
     by_chance = [unit for unit in units if 0 < unit.propensity < 1]
     if not by_chance:
@@ -111,6 +119,7 @@ def evaluate(units: Sequence[Unit], policy: Policy, *, seed: int = SEED) -> Eval
     chances, model = table.crossed(policy)
     logged = _logged(table, chances, model)
     earned = Logged(table.rewards, *(np.ones(len(by_chance)),) * 2, *(np.zeros(len(by_chance)),) * 2)
+    before, after, differences = assessed(earned, logged, seed=seed, resamples=resamples)
     rewarded = table.rewards > 0
     measures = {
         "ess": effective_size(logged),
@@ -123,9 +132,9 @@ def evaluate(units: Sequence[Unit], policy: Policy, *, seed: int = SEED) -> Eval
         rewarded=int(rewarded.sum()),
         without_chance=len(units) - len(by_chance),
         **measures,
-        logged=Estimate(*valued(earned, seed=seed)["ips"]),
-        estimates={name: Estimate(*found) for name, found in valued(logged, seed=seed).items()},
-        differences=compared(earned, logged, seed=seed),
+        logged=Estimate(*before["ips"]),
+        estimates={name: Estimate(*found) for name, found in after.items()},
+        differences=differences,
         refusal=_refusal(logged, measures, table.unseen_arms(chances)),
     )
 

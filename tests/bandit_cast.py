@@ -61,8 +61,14 @@ def log(*events: tuple[Event, float]) -> None:
 
 
 def visits(
-    worth: Mapping[str, float], *, trials: int, seed: int = 0, surface: str = "home", segments: Sequence[str] = SEGMENTS,
-    chances: Sequence[float] | None = None, start: float = 0.0,
+    worth: Mapping[str, float],
+    *,
+    trials: int,
+    seed: int = 0,
+    surface: str = "home",
+    segments: Sequence[str] = SEGMENTS,
+    chances: Sequence[float] | None = None,
+    start: float = 0.0,
 ) -> list[tuple[Event, float]]:
     """Answers a second apart, each made by an arm drawn with its chance, and bought from with the arm's worth."""  # fmt: skip
     rng = np.random.default_rng(seed)

@@ -13,7 +13,8 @@ from scipy.special import betainc
 from ranking.bandit.posterior import Floats, Posterior
 
 # from a posterior's mean in standard deviations: dense where most of it lies, and far out for its long tail
-_STEPS = np.sinh(np.linspace(-3.2, 3.9, 96)) / 2.0
+_STEPS = np.sinh(np.linspace(-3.0, 3.9, 64)) / 2.0
+_TINY = np.logspace(-12, -1, 24)  # a Beta distribution with a < 1 rises steeply at 0
 
 
 def best_probabilities(of: Posterior) -> Floats:
@@ -32,10 +33,10 @@ def _chance(below: Floats, others: Floats) -> float:
 
 
 def _grid(of: Posterior) -> Floats:
-    """Points of [0, 1] among which no posterior moves far in one step."""
+    """Points of [0, 1] among which no posterior moves far in one step, from where the largest may lie."""
     total = of.a + of.b
     deviations = np.sqrt(of.a * of.b / (total**2 * (total + 1)))
     points = (of.means[:, None] + deviations[:, None] * _STEPS[None, :]).ravel()
-    tiny = np.logspace(-12, -1, 34)  # a Beta distribution with a < 1 rises steeply at 0
-    inside = points[(points > 0) & (points < 1)]
-    return np.unique(np.concatenate([[0.0, 1.0], inside, tiny, 1 - tiny]))
+    least = max(float((of.means - 8 * deviations).max()), 0.0)  # below it some arm surely is better
+    inside = np.concatenate([points, _TINY, 1 - _TINY])
+    return np.unique(np.concatenate([[0.0, least, 1.0], inside[(inside > least) & (inside < 1)]]))

@@ -80,7 +80,9 @@ def test_rewards_of_yes_and_no_give_the_beta_posterior() -> None:
 
 
 def test_rewards_that_vary_less_are_known_better() -> None:
-    tenths = {ArmName("home", "known", "learned"): ArmSums(trials=1000, reward=8.0, squares=0.8)}  # 80 clicks of a tenth
+    tenths = {
+        ArmName("home", "known", "learned"): ArmSums(trials=1000, reward=8.0, squares=0.8)
+    }  # 80 clicks of a tenth
     found = posterior(tenths, segment="known", names=["learned"])
 
     error = float(np.sqrt(found.a * found.b / (found.a + found.b) ** 2 / (found.a + found.b + 1))[0])

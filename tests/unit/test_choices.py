@@ -22,7 +22,9 @@ ALICE, BOB = UUID(int=1), UUID(int=2)
 def passed(*events: tuple[Event, float] | tuple[Event, float, UUID]) -> list[Trial]:
     """The trials that close while these events pass."""
     trials = Trials(WINDOW)
-    return [each for event, at, *who in events for each in trials.advance(recorded(event, at, subject=(who or [None])[0]))]
+    return [
+        each for event, at, *who in events for each in trials.advance(recorded(event, at, subject=(who or [None])[0]))
+    ]
 
 
 def rewards(*events: Any) -> list[float]:
@@ -70,7 +72,9 @@ def test_a_deed_counts_once_a_product_and_no_trial_is_worth_more_than_one_or_les
 
 
 def test_an_answer_shown_to_two_shoppers_is_two_trials_and_pages_of_one_shopper_are_one() -> None:
-    closed = passed((seen("a"), 1, ALICE), (seen("a"), 2, ALICE), (seen("a"), 3, BOB), (did("click", "a"), 4, BOB), (TICK, 2e3))
+    closed = passed(
+        (seen("a"), 1, ALICE), (seen("a"), 2, ALICE), (seen("a"), 3, BOB), (did("click", "a"), 4, BOB), (TICK, 2e3)
+    )
 
     assert sorted(len(trial.deeds) for trial in closed) == [0, 1]
 
@@ -104,7 +108,10 @@ def shown_by_two(seed: int) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def means(trials: list[Trial]) -> dict[str, float]:
-    return {arm: float(np.mean([t.reward(VALUES, 10.0) for t in trials if t.name.arm == arm])) for arm in ("first", "second")}
+    return {
+        arm: float(np.mean([t.reward(VALUES, 10.0) for t in trials if t.name.arm == arm]))
+        for arm in ("first", "second")
+    }
 
 
 def test_delays_flatter_no_arm_while_rewards_counted_at_once_flatter_the_one_that_is_shown_more_of_late() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ranking.bootstrap import Floats
 from ranking.counterfactual import (
     ESTIMATORS,
-    Floats,
     Logged,
     Page,
     choices_logged,
