@@ -1,6 +1,6 @@
 """Choosing among mixes while tastes drift and turn over: regret of the bandit beside the usual peers.
 
-    python -m bench.bandit [--requests 100000] [--seeds 20] [--arms 5] [--per-day 20000] [--plot FILE.png] [--json]
+    python -m bench.bandit [--requests 30000] [--seeds 20] [--arms 5] [--per-day 20000] [--half-life N] [--plot FILE.png] [--json]
 
 Simulated shoppers of three segments ask a home page, click and buy; what each mix is worth to each segment wanders, and in
 the middle the best and the worst change places. The bandit is the project's own: trials that close when their window has
@@ -28,7 +28,7 @@ from bench.harness import finish, parser, percentile, table
 
 EVERY = 200  # requests between two looks at what closed, and points of a curve
 SMOOTHED = 2000  # requests over which the reward is averaged to say that it is back
-BACK = 0.9  # of the way from the uniform choice to the best one
+BACK = 0.9  # of what it had before, on the way from the uniform choice to the best one
 ORDER = ("bandit", "bandit, all remembered", "ε-greedy", "ε-greedy, forgetting", "uniform", "fixed")
 
 
@@ -51,12 +51,13 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("--requests", type=int, default=100_000, metavar="N", help="of a run; tastes turn in its middle")
+    made.add_argument("--requests", type=int, default=30_000, metavar="N", help="of a run; tastes turn in its middle")
     made.add_argument("--seeds", type=int, default=20, metavar="N", help="shops to simulate (20)")
     made.add_argument("--arms", type=int, default=5, metavar="N", help="mixes to choose from (5)")
     made.add_argument(
         "--per-day", type=float, default=20_000, metavar="N", help="requests a day, for what takes time (20,000)"
     )
+    made.add_argument("--half-life", type=float, metavar="N", help="of the bandit's evidence, in trials (its default)")
     made.add_argument("--processes", type=int, default=1, metavar="N", help="runs at a time (1)")
     made.add_argument("--plot", type=Path, metavar="FILE.png", help="draw cumulative regret into a file")
     return made.parse_args()
@@ -71,22 +72,24 @@ def measure(seed: int, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     rewards = shop.rewards
     best = rewards.max(axis=1)
     earned = {
-        name: run(shop, make(), per_day=given["per_day"], seed=seed) for name, make in learners(names, seed).items()
+        name: run(shop, make(), per_day=given["per_day"], seed=seed)
+        for name, make in learners(names, seed, half_life=given["half_life"]).items()
     } | {"fixed": rewards[:, rewards.sum(axis=0).argmax()]}
     return {name: _run(each, best, rewards.mean(axis=1), requests // 2) for name, each in earned.items()}
 
 
-def learners(names: Sequence[str], seed: int) -> dict[str, Callable[[], Any]]:
+def learners(names: Sequence[str], seed: int, *, half_life: float | None = None) -> dict[str, Callable[[], Any]]:
     """Each way of choosing, to be made anew."""
     from bench.bandit_learners import Greedy, Thompson, Uniform
     from ranking.bandit.options import DEFAULTS
 
+    forgetting = replace(DEFAULTS, half_life_trials=half_life or DEFAULTS.half_life_trials)
     remembered = replace(DEFAULTS, half_life_trials=1e12, half_life_seconds=1e12)
     return {
-        "bandit": lambda: Thompson(names, every=EVERY),
+        "bandit": lambda: Thompson(names, every=EVERY, options=forgetting),
         "bandit, all remembered": lambda: Thompson(names, every=EVERY, options=remembered),
         "ε-greedy": lambda: Greedy(names, options=remembered, seed=seed),
-        "ε-greedy, forgetting": lambda: Greedy(names, seed=seed),
+        "ε-greedy, forgetting": lambda: Greedy(names, options=forgetting, seed=seed),
         "uniform": lambda: Uniform(names, seed=seed),
     }
 
@@ -96,14 +99,15 @@ def _run(earned: Any, best: Any, mean: Any, flip: int) -> dict[str, Any]:
     return {
         "before": regret[flip - 1], "after": regret[-1] - regret[flip - 1], "total": regret[-1],
         "share": regret[-1] / best.sum(), "curve": regret[EVERY - 1 :: EVERY],
-        "recovered_after": recovered_after(earned[flip:], best[flip:], mean[flip:]),
+        "recovered_after": recovered_after(earned, best, mean, flip),
     }  # fmt: skip
 
 
-def recovered_after(earned: Any, best: Any, mean: Any) -> int | None:
-    """Requests after a flip until the reward of the last 2,000 is back at 90 % of the way from uniform to best."""
-    sums = [np.convolve(each, np.ones(SMOOTHED), mode="valid") for each in (earned, best, mean)]
-    back = np.flatnonzero(sums[0] - sums[2] >= BACK * (sums[1] - sums[2]))
+def recovered_after(earned: Any, best: Any, mean: Any, flip: int) -> int | None:
+    """Requests after a flip until 2,000 in a row were as near to the best, from the uniform choice, as 90 % of those before."""
+    gained, possible = (np.convolve(each - mean, np.ones(SMOOTHED), mode="valid") for each in (earned, best))
+    share = gained / possible  # from request n to n + 1,999
+    back = np.flatnonzero(share[flip:] >= BACK * share[flip - SMOOTHED])
     return int(back[0]) + SMOOTHED if len(back) else None
 
 
