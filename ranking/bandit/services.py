@@ -58,7 +58,7 @@ class StrategyIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     surface: Literal["home", "product", "basket"]
-    explore: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=False)] | None = None
+    explore: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     fixed: ArmText | None = Field(None, description="The arm that is always shown; null: the bandit chooses")
     off: Annotated[list[ArmText], Field(max_length=50)] | None = Field(None, description="Arms that are not shown")
     force: Annotated[str, Field(min_length=3, max_length=500, pattern=r"^[^\x00]+$")] | None = Field(
