@@ -135,7 +135,8 @@ def choice_ms(arms: int) -> dict[str, float]:
     bandit, rng = Thompson(names), np.random.default_rng(0)
     for n in range(20_000):
         bandit.tally.add(ArmName(SURFACE, SEGMENTS[n % 3], names[n % arms]), float(rng.random() < 0.1), float(n))
-    first, known = [], []
+    first: list[float] = []
+    known: list[float] = []
     for n in range(50):
         bandit.choose("new", 0)  # looks at the sums anew, so the next segment's chances are not known yet
         for timed, segment, count in ((first, "few", 1), (known, "few", 400)):

@@ -77,7 +77,7 @@ def visits(
     for n in range(trials):
         arm, at = int(rng.choice(len(arms), p=chance)), start + n
         name = f"{surface}/{segments[n % len(segments)]}/{arms[arm]}"
-        token = {"arm": name, "propensity": chance[arm], "at": at}
+        token: dict[str, Any] = {"arm": name, "propensity": chance[arm], "at": at}
         events.append((seen(f"{seed}-{n}", **token), at))
         if rng.random() < worth[arms[arm]]:
             events.append((did("purchase", f"{seed}-{n}", **token), at + float(rng.uniform(0, 600))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -11,6 +13,11 @@ from rest_framework.views import APIView
 from ranking.bandit import schemas
 from ranking.bandit.selectors import strategies_answer
 from ranking.bandit.services import StrategyIn, strategies_put
+
+
+def _shop_id(request: Request) -> int:
+    key: Any = request.auth  # as config made it
+    return int(key.shop_id)
 
 
 class StrategiesApi(APIView):
@@ -24,10 +31,10 @@ class StrategiesApi(APIView):
 
     @extend_schema(operation_id="strategies_get", tags=["strategies"], responses=schemas.StrategiesOut)
     def get(self, request: Request) -> Response:
-        return Response(strategies_answer(shop_id=request.auth.shop_id))
+        return Response(strategies_answer(shop_id=_shop_id(request)))
 
     @extend_schema(
         operation_id="strategies_set", tags=["strategies"], request=StrategyIn, responses=schemas.StrategySetOut
     )
     def put(self, request: Request) -> Response:
-        return Response(strategies_put(shop_id=request.auth.shop_id, body=request.data, now=timezone.now()))
+        return Response(strategies_put(shop_id=_shop_id(request), body=request.data, now=timezone.now()))
