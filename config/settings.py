@@ -165,6 +165,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.judgements.judgements",
     "ranking.projections.privacy.privacy",
     "ranking.projections.diversity.diversity",
+    "ranking.bandit.projection.bandit",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]

@@ -11,6 +11,7 @@ from config.health import live, ready
 from config.metrics import metrics
 from ranking.admin_quality import quality_view
 from ranking.admin_signals import signals_view
+from ranking.bandit.page import strategies_view
 
 urlpatterns = [
     path("v1/", include("catalog.urls")),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("health/live", live),
     path("health/ready", ready),
     path("metrics", metrics),
+    path("admin/strategies/", admin.site.admin_view(strategies_view), name="strategies"),
     path("admin/learning/", admin.site.admin_view(quality_view), name="learning_quality"),
     path("admin/signals/", admin.site.admin_view(signals_view), name="signals"),
     path("admin/", admin.site.urls),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
 from inspect import getdoc
+from pathlib import Path
 
 from django.apps import apps
 
 from eventlog.events import Event, type_registry
-from eventlog.projection import projections
 
 _HEAD = """# Event catalogue
 
@@ -23,14 +23,11 @@ Fields that hold nothing are not stored.
 
 def event_catalogue() -> str:
     """Return the page as Markdown: the events of each app in alphabetical order, with their fields."""
-    names = {config.name for config in apps.get_app_configs()}
-    projections()  # the types of events that an app keeps beside its own file of them
-    for name in names:
-        try:
-            import_module(f"{name}.events")
-        except ModuleNotFoundError as error:
-            if error.name != f"{name}.events":
-                raise
+    configs = list(apps.get_app_configs())
+    for config in configs:
+        for path in sorted(Path(config.path).rglob("events.py")):  # a part of an app may have events of its own
+            import_module(".".join([config.name, *path.relative_to(config.path).with_suffix("").parts]))
+    names = {config.name for config in configs}
     own = sorted((e for e in type_registry.values() if e.__module__.partition(".")[0] in names), key=lambda e: e.type)
     return "\n".join([_HEAD, *(_section(event) for event in own)])
 

@@ -13,8 +13,8 @@ from eventlog.selectors import lags, last_position, pending_count
 from feedback.events import ImpressionRecorded, InteractionRecorded
 from feedback.selectors import fresh_share
 from ranking.events import DescriptionEmbedded, ModelVersionPromoted, WeightSet
-from ranking.weights.events import SignalsSet
 from ranking.rules.events import ArrangementSet, RuleEnded, RuleSet
+from ranking.weights.events import SignalsSet
 
 WINDOW_SECONDS = 900
 MOST_EVENTS = 5000  # percentiles are of the newest so many events of the window

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from eventlog.database import snapshot
 from feedback.contexts import Context, basket_context, home_context, product_context
 from feedback.ranking_token import RankingToken, token_sign
+from ranking.arm_choice import Chosen, mix_choose
 from ranking.display import products_display
 from ranking.diversity_state import diversity_kept
 from ranking.filters import Filter
 from ranking.listing import Ruled, candidates_boosted
-from ranking.mix_state import arms
 from ranking.projections.vectors import embedding_table
 from ranking.recommendation_list import Shelf, shelf_make
 from ranking.retrieval import Candidates, Snapshot, snapshot_read
@@ -67,8 +67,7 @@ class Recommended:
     snapshot: Snapshot
     context: Context
     arm: str
-    propensity: float
-    mix: Mix
+    chosen: Chosen
     strength: NDArray[np.float64]  # what each strategy says of each candidate, (N, K)
     found: Found
     evidence: Evidence
@@ -114,7 +113,14 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     visitor = visitor_read(shop_id=request.shop_id, reference=request.subject, now=request.now)
     asked, items = asked_of(request, visitor)
     segment = segment_of(visitor)
-    mix, propensity = request.mix or arms(request.shop_id, request.surface)[0], 1.0
+    chosen = (
+        Chosen(request.mix, 1.0, None)
+        if request.mix is not None
+        else mix_choose(
+            shop_id=request.shop_id, surface=request.surface, segment=segment, subject=request.subject, now=request.now
+        )
+    )
+    mix = chosen.mix
     standing = rules_standing(
         shop_id=request.shop_id, version=seen.rules, surface=request.surface, key=None, now=request.now
     )
@@ -139,7 +145,7 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
         taken=() if standing.is_idle else families_of(request.shop_id, request.product_ids),
     )
     arm = f"{request.surface}/{segment}/{mix.name}"
-    return Recommended(model, seen, context, arm, propensity, mix, strength, found, evidence, scores, shelf)
+    return Recommended(model, seen, context, arm, chosen, strength, found, evidence, scores, shelf)
 
 
 def found_read(
@@ -212,7 +218,8 @@ def token_of(request: RecommendRequest, done: Recommended, page: NDArray[np.int6
         model=done.model.version,
         positions=done.snapshot.positions,
         arm=done.arm,
-        propensity=done.propensity,
+        propensity=done.chosen.propensity,
+        seed=done.chosen.seed,
         rules_version=done.shelf.listing.ruled.standing.version,
         items=tuple((candidates.ids[i], candidates.text_versions[i]) for i in page),
         scalars={
@@ -263,7 +270,11 @@ def item(done: Recommended, i: int, rank_: int, display: dict[int, dict[str, Any
         "vector_version": candidates.vector_versions[i] or None,
     }
     if explain:
-        said = {name: float(part) for name, part in zip(NAMES, done.strength[i] * done.mix.vector, strict=True) if part}
+        said = {
+            name: float(part)
+            for name, part in zip(NAMES, done.strength[i] * done.chosen.mix.vector, strict=True)
+            if part
+        }
         moves = done.shelf.listing.moves.get(i, ())
         answer["explanation"] = explanation(scores, done.evidence, i, moves) | {"strategies": said}
     return answer

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from ranking import apis, apis_rules, signal_apis
+from ranking.bandit.apis import StrategiesApi
 
 urlpatterns = [
     path("search", apis.SearchApi.as_view()),
@@ -16,6 +17,7 @@ urlpatterns = [
     path("arrangement", apis_rules.ArrangementApi.as_view()),
     path("judgments", apis.JudgementsApi.as_view()),
     path("models", apis.ModelsApi.as_view()),
+    path("strategies", StrategiesApi.as_view()),
     path("learning", apis.LearningApi.as_view()),
     path("models/rollback", apis.RollbackApi.as_view()),
     path("models/<str:version>/promote", apis.PromoteApi.as_view()),

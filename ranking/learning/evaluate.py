@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking.counterfactual import Compared, Page, compared, pages_logged
 from ranking.learning.calibrate import Encode
 from ranking.learning.catalogue import CatalogueAt, Floats
-from ranking.learning.counterfactual import Compared, Page, compared, pages_logged
 from ranking.learning.examples import Example
 from ranking.learning.robust import crowding
 from ranking.overlap import rank_biased_overlap

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ranking.learning.counterfactual import Compared, figures_of
+from ranking.counterfactual import Compared, figures_of
 from ranking.learning.evaluate import Doubles, Judged, mean_known
 
 LEAST = 20  # click-throughs: fewer cannot tell a better version from a lucky one

@@ -127,6 +127,9 @@ def test_real_answers_of_every_operation_fit_the_document(busy_shop: SmallShop, 
     assert tour.call("signals_get")["reason"] == "a tour"
     tour.call("diversity_set", body={"surface": "home", "strength": 0.3})
     assert tour.call("diversity_get")["surfaces"]["home"]["strength"] == 0.2  # not drained yet
+    tour.call("strategies_set", body={"surface": "home", "explore": 0.1})
+    drain()
+    assert tour.call("strategies_get")["surfaces"][0]["explore"] == 0.1
     tour.call("model_promote", path_parameters={"version": "1.0"})
     tour.call("freshness")
     assert tour.call("shopper_erase", path_parameters={"shopper_id": bob.name})["receipt"]

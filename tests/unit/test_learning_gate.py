@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranking.counterfactual import Compared
 from ranking.learning.catalogue import CatalogueAt
-from ranking.learning.counterfactual import Compared
 from ranking.learning.evaluate import Judged, Ranker, log_loss, mrr_at_k, ndcg_at_k, overlaps, pair_accuracy
 from ranking.learning.examples import Example, gain, looked_at
 from ranking.learning.gate import LEAST, LEAST_QUERIES, Trial, gate

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ranking.learning.counterfactual import (
+from ranking.bootstrap import Floats
+from ranking.counterfactual import (
     ESTIMATORS,
-    Floats,
     Logged,
     Page,
     choices_logged,
@@ -25,8 +25,7 @@ def numbers(*values: float) -> Floats:
 
 
 def values_of(logged: Logged) -> dict[str, float]:
-    once = np.ones((1, len(logged.gained)))
-    return {name: float(estimator(logged, once)[0]) for name, estimator in ESTIMATORS.items()}
+    return {name: value for name, (value, _, _) in valued(logged, seed=0, resamples=2).items()}
 
 
 def choices(*, rewards: Floats, logged: Floats, chosen: Floats, model: float = 0.0, most: float = 10.0) -> Logged:

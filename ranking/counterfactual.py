@@ -17,12 +17,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking.bootstrap import Floats, intervals
 from ranking.weights.factors import examination
 
-Floats: TypeAlias = NDArray[np.float64]
 MOST_WEIGHT = 10.0  # clip of a weight: one click at a rank that nobody looks at must not decide
 RESAMPLES = 500  # of the bootstrap: ends of a 95 % interval are then known to a tenth of its length
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +40,27 @@ class Logged:
     explained: Floats
 
 
-Estimator = Callable[[Logged, Floats], Floats]
+Terms: TypeAlias = tuple[Floats, Floats]
+Interval: TypeAlias = tuple[float, float, float]  # a value, and the ends of its 95 % interval
 
 
-def ips(logged: Logged, times: Floats) -> Floats:
-    """Mean weighted reward, (B,), with each unit counted so many times, (B, N): unbiased but for the clip."""
-    return np.asarray(times @ logged.gained / times.sum(axis=1))
+def ips(logged: Logged) -> Terms:
+    """Weighted reward a unit, (N,) and (N,): unbiased but for the clip."""
+    return logged.gained, np.ones_like(logged.gained)
 
 
-def snips(logged: Logged, times: Floats) -> Floats:
-    """Weighted reward by weight, (B,): biased a little, of less variance, in the range of the rewards; 0 without weight."""
-    mass = times @ logged.mass
-    return np.where(mass > 0, times @ logged.gained / np.where(mass > 0, mass, 1.0), 0.0)
+def snips(logged: Logged) -> Terms:
+    """Weighted reward by weight: biased a little, of less variance, in the range of the rewards; 0 without weight."""
+    return logged.gained, logged.mass
 
 
-def doubly_robust(logged: Logged, times: Floats) -> Floats:
-    """What a model expects, put right by what it left unexplained, (B,): unbiased where either it or the weights are."""
-    return np.asarray(times @ (logged.modelled + logged.gained - logged.explained) / times.sum(axis=1))
+def doubly_robust(logged: Logged) -> Terms:
+    """What a model expects, put right by what it left unexplained: unbiased where either it or the weights are."""
+    return logged.modelled + logged.gained - logged.explained, np.ones_like(logged.gained)
 
 
-ESTIMATORS: dict[str, Estimator] = {"ips": ips, "snips": snips, "dr": doubly_robust}
+# each estimate is Σ of the first term of a unit / Σ of its second
+ESTIMATORS: dict[str, Callable[[Logged], Terms]] = {"ips": ips, "snips": snips, "dr": doubly_robust}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,42 +75,41 @@ class Compared:
     ess: float
 
 
-def compared(serving: Logged, candidate: Logged, *, seed: int) -> dict[str, Compared]:
-    """Compare two versions by each estimator; units are drawn again together, so that what both share cancels.
-
-    Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; the basic interval, of paired differences.
-    """
-    units = len(serving.gained)
-    once, times = np.ones((1, units)), _resampled(units, RESAMPLES, seed)
-    found = {}
-    for name, estimator in ESTIMATORS.items():
-        before, after = float(estimator(serving, once)[0]), float(estimator(candidate, once)[0])
-        low, high = interval(estimator(candidate, times) - estimator(serving, times), after - before)
-        found[name] = Compared(before, after, after - before, low, high, effective_size(candidate))
-    return found
+def compared(serving: Logged, candidate: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, Compared]:
+    """Compare two versions by each estimator; units are drawn again together, so that what both share cancels."""
+    return assessed(serving, candidate, seed=seed, resamples=resamples)[2]
 
 
-def valued(logged: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, tuple[float, float, float]]:
+def valued(logged: Logged, *, seed: int, resamples: int = RESAMPLES) -> dict[str, Interval]:
     """Value of one version by each estimator, with the ends of its interval."""
-    units = len(logged.gained)
-    times = _resampled(units, resamples, seed)
-    found = {}
-    for name, estimator in ESTIMATORS.items():
-        value = float(estimator(logged, np.ones((1, units)))[0])
-        found[name] = (value, *interval(estimator(logged, times), value))
-    return found
+    found = intervals(_ratios(logged), np.array([[1.0]]), seed=seed, resamples=resamples)
+    return {name: _interval(each[0]) for name, each in zip(ESTIMATORS, found, strict=True)}
 
 
-def interval(resampled: Floats, value: float) -> tuple[float, float]:
-    """Ends of the basic bootstrap interval: the value less what the resampled ones lie above and below it."""
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(2 * value - high), float(2 * value - low)
+def assessed(
+    serving: Logged, candidate: Logged, *, seed: int, resamples: int = RESAMPLES
+) -> tuple[dict[str, Interval], dict[str, Interval], dict[str, Compared]]:
+    """Values of two versions on the same units, and how they compare, by each estimator and of the same draws."""
+    size, contrasts = effective_size(candidate), np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])
+    found = intervals(_ratios(serving, candidate), contrasts, seed=seed, resamples=resamples)
+    ends = {name: [_interval(each) for each in rows] for name, rows in zip(ESTIMATORS, found, strict=True)}
+    return (
+        {name: before for name, (before, _, _) in ends.items()},
+        {name: after for name, (_, after, _) in ends.items()},
+        {name: Compared(before[0], after[0], *by, size) for name, (before, after, by) in ends.items()},
+    )
 
 
-def _resampled(units: int, resamples: int, seed: int) -> Floats:
-    """How often each unit is drawn when as many are drawn again, (B, N)."""
-    drawn = np.random.default_rng(seed).integers(units, size=(resamples, units))
-    return np.stack([np.bincount(each, minlength=units) for each in drawn]).astype(np.float64)
+def _ratios(*versions: Logged) -> Floats:
+    """Terms of each estimator and version, (E, N, V, 2)."""
+    return np.array(
+        [np.stack([np.stack(terms(each), axis=-1) for each in versions], axis=1) for terms in ESTIMATORS.values()]
+    )
+
+
+def _interval(found: Floats) -> Interval:
+    value, low, high = map(float, found)
+    return value, low, high
 
 
 def effective_size(logged: Logged) -> float:

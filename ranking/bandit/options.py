@@ -1,0 +1,31 @@
+"""What can be tuned about the bandit, each default with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BanditOptions:
+    """Everything that can be tuned about the bandit. A trial is one answer shown to one shopper."""
+
+    full_reward: float = 10.0
+    """Value that counts as a whole reward: a purchase. A click is a tenth of it, as in the weights' table."""
+    half_life_trials: float = 10_000.0
+    """Of evidence, in trials of the surface: a busy shop follows a change of taste within hours. With 20,000, simulated shops
+    regretted a third more after tastes had turned, with 5,000 a third more before."""
+    half_life_seconds: float = 30 * DAY_SECONDS
+    """Of evidence, in time: a quiet shop's last season says little of this one."""
+    pooled_trials: float = 200.0
+    """Trials that the surface's posterior is worth to a segment, at most: enough to begin with, little beside its own."""
+    prior_mean: float = 0.02
+    """Mean reward before anything was shown: one click in five answers. It is worth `prior_trials`."""
+    prior_trials: float = 2.0
+    """Trials that an arm's first guess is worth: next to nothing, so that an arm nobody tried is tried."""
+    explore: float = 0.05
+    """Share of the answers whose arm is drawn evenly, so that every propensity has a floor; 0: nothing is explored."""
+
+
+DEFAULTS = BanditOptions()
