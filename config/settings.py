@@ -161,6 +161,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.result_lists.result_lists",
     "ranking.projections.judgements.judgements",
     "ranking.projections.privacy.privacy",
+    "ranking.experiments.projection.experiments",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]

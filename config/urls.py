@@ -10,6 +10,7 @@ from config.api.schema import schema
 from config.health import live, ready
 from config.metrics import metrics
 from ranking.admin_quality import quality_view
+from ranking.experiments.pages import experiments_view
 
 urlpatterns = [
     path("v1/", include("catalog.urls")),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("health/ready", ready),
     path("metrics", metrics),
     path("admin/learning/", admin.site.admin_view(quality_view), name="learning_quality"),
+    path("admin/experiments/", admin.site.admin_view(experiments_view), name="experiments"),
     path("admin/", admin.site.urls),
     path("", include("storefront.urls")),
 ]

@@ -15,6 +15,11 @@ from ranking.inputs import WeightIn
 from ranking.judgements import MOST_JUDGEMENTS, JudgementIn
 
 
+class ExperimentBlock(BaseModel):
+    id: str
+    variant: str
+
+
 class RankingBlock(BaseModel):
     token: str
     version: str = Field(examples=["3.14@90211"])
@@ -22,6 +27,7 @@ class RankingBlock(BaseModel):
     as_of_position: int
     age_seconds: float
     strategy: str
+    experiment: ExperimentBlock | None = Field(None, description="Where the answer counts in one")
 
 
 class WeightFactors(BaseModel):

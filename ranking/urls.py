@@ -1,6 +1,7 @@
 from django.urls import path
 
 from ranking import apis
+from ranking.experiments import apis as experiments
 
 urlpatterns = [
     path("search", apis.SearchApi.as_view()),
@@ -12,4 +13,7 @@ urlpatterns = [
     path("learning", apis.LearningApi.as_view()),
     path("models/rollback", apis.RollbackApi.as_view()),
     path("models/<str:version>/promote", apis.PromoteApi.as_view()),
+    path("experiments", experiments.ExperimentsApi.as_view()),
+    path("experiments/<str:id>", experiments.ExperimentApi.as_view()),
+    path("experiments/<str:id>/stop", experiments.ExperimentStopApi.as_view()),
 ]

@@ -22,6 +22,7 @@ from eventlog.database import rows
 from eventlog.errors import FreshetError
 from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
+from ranking.experiments.answering import block_of, of_second, second_of
 from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
 from ranking.projections.weights import BREADTH_REWARD, RANKS
@@ -71,9 +72,32 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     read = token_read(token, shop_id)
     if read.subject is not None and not reference_known(shop_id=shop_id, reference=read.subject):
         raise ShopperWasErased
-    model = model_at(shop_id, read.model)
     _await_history(read)
     items = _items(read)
+    first, second = _scored(read, items), second_of(read)
+    scored = [first] * len(items)
+    if second is not None:  # interleaved: each item as the ranking scored it that it is from
+        of = (first, _scored(second, items))
+        scored = [of[of_second(read, place)] for place in range(len(items))]
+    return {
+        "ranking": {
+            "token": token,
+            "version": f"{read.model}@{read.as_of_position}",
+            "model": read.model,
+            "as_of_position": read.as_of_position,
+            "age_seconds": 0.0,
+            "strategy": read.arm or "search",
+            **block_of(read),
+        },
+        "items": _answered(read, items, scored),
+        "facets": {},
+        "total": int(read.scalars["total"]),
+        "corrected_query": None,
+    }
+
+
+def _scored(read: RankingToken, items: Sequence[OldItem]) -> tuple[Scores, Evidence]:
+    model = model_at(read.shop_id, read.model)
     idfs = _idfs(read)
     evidence = _evidence(read, items, model)
     vectors = _vectors(read, items, model)
@@ -87,28 +111,17 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
         normaliser=read.scalars["normaliser"],
         taste=_taste(read, vectors, items, model),
     )
-    return {
-        "ranking": {
-            "token": token,
-            "version": f"{read.model}@{read.as_of_position}",
-            "model": read.model,
-            "as_of_position": read.as_of_position,
-            "age_seconds": 0.0,
-            "strategy": read.arm or "search",
-        },
-        "items": _answered(read, items, scores, evidence),
-        "facets": {},
-        "total": int(read.scalars["total"]),
-        "corrected_query": None,
-    }
+    return scores, evidence
 
 
-def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence) -> list[dict[str, Any]]:
+def _answered(
+    read: RankingToken, items: Sequence[OldItem], scored: Sequence[tuple[Scores, Evidence]]
+) -> list[dict[str, Any]]:
     offers = _offers(read, items)
     return [
         {
             "product_id": items[i].product_id,
-            "rank": rank,
+            "rank": read.offset + 1 + i,
             "score": float(scores.score[i]),
             "relevance": float(scores.relevance[i]),
             "weight": float(scores.weights.weight[i]),
@@ -123,7 +136,7 @@ def _answered(read: RankingToken, items: Sequence[OldItem], scores: Scores, evid
             "vector_version": items[i].vector_version or None,
             "explanation": explanation(scores, evidence, i),
         }
-        for i, rank in enumerate(range(read.offset + 1, read.offset + 1 + len(items)))
+        for i, (scores, evidence) in enumerate(scored)
     ]
 
 
