@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
 from eventlog.database import claimed, rows
 from eventlog.errors import ConcurrentChange
-from eventlog.events import NewEvent
+from eventlog.events import NewEvent, consumer_event_id
 from eventlog.services import append
 from ranking.experiments.events import ExperimentRead
 from ranking.experiments.experiment import Experiment, experiments_running
@@ -49,12 +48,12 @@ def _watch(experiment: Experiment, now: datetime) -> int:
 
 
 def reading_append(experiment: Experiment, found: Readout, *, now: datetime) -> None:
-    """Put a read-out into the log."""
-    figures: dict[str, Any] = found.as_dict()
+    """Put a read-out into the log, once for a position."""
     event = ExperimentRead(
-        experiment=experiment.id, position=found.position, requests=found.requests, figures=figures
-    )  # fmt: skip
-    append(shop_id=experiment.shop_id, events=[NewEvent(event=event, occurred_at=now)])
+        experiment=experiment.id, position=found.position, requests=found.requests, figures=found.as_dict()
+    )
+    identity = consumer_event_id(consumer=f"reading/{experiment.shop_id}/{experiment.id}", position=found.position)
+    append(shop_id=experiment.shop_id, events=[NewEvent(event=event, event_id=identity, occurred_at=now)])
 
 
 def _losing(experiment: Experiment, found: Readout) -> list[tuple[str, str, str]]:

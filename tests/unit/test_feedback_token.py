@@ -39,7 +39,7 @@ tokens = st.builds(
     scalars=st.dictionaries(texts, doubles, max_size=8),
     subject=st.none() | st.uuids(),
     experiment=st.none() | st.just("search-1:new"),
-    teams=st.none() | st.text("AB=", max_size=100),
+    teams=st.none() | st.text("AB=", max_size=8),
 )
 
 
