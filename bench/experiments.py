@@ -1,12 +1,13 @@
 """Experiments: how often an A/B test without a difference cries wolf when one looks daily, and what interleaving saves.
 
-    python -m bench.experiments [--runs 1000] [--pairs 100] [--json]
+    python -m bench.experiments [--runs 1000] [--pairs 40] [--json]
 
 Simulated shoppers, and the project's code that assigns, merges, credits and computes intervals; no servers. First, shops
 where the variant is what control is: each day for four weeks every interval of the experiment is looked at, and a false
 alarm is a run in which any of them ever lies on one side of zero; beside them the usual interval for one look (1.96 σ, and
-the same parted over the four metrics). Then two rankers of which one is better: how many clicks an A/B test takes to know,
-and how many interleaving, both at the same level, looking all the time.
+the same parted over the four metrics), and ours if a small side's own variance were believed. Then pairs of rankers of
+which one is better, more or less alike: how many clicks an A/B test takes to know, and how many interleaving, both at the
+same level, looking all the time. Lists of a ranker's next version differ here and there, of an unrelated one everywhere.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `python bench
 import numpy as np
 from tqdm import tqdm
 
-from bench.experiments_shop import QUERIES, SHOWN, Rankers, Shop, Visits
+from bench.experiments_shop import QUERIES, RELATED, SHOWN, Rankers, Shop, Visits
 from bench.harness import finish, parser, percentile, table
 from ranking.experiments.assigning import assigned, draw_seed
 from ranking.experiments.experiment import Experiment, Variant
-from ranking.experiments.intervals import Sums, difference, preference, sums_of
+from ranking.experiments.intervals import TUNED, Sums, difference, preference, stretch, sums_of
 
 LEVEL = 0.05
+OTHERS = ("any", "guard", "usual_any", "usual_ctr", "own_conversion", "own_revenue")
 METRICS = ("ctr", "add_to_cart", "conversion", "revenue")
 SHOPS = {
     "halves, lognormal revenue": Shop(),
@@ -39,14 +41,13 @@ SHOPS = {
     "a tenth, Pareto revenue": Shop(share=0.1, tail="pareto"),
     "halves, who bought buys no more": Shop(once=True, conversion=0.05),
 }
-NOISE = (0.36, 0.26)  # of the worse and the better ranker
 STEP, MOST_SHOPPERS = 1.05, 400_000  # looks are so many times as many shoppers apart; nobody waits longer
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--runs", type=int, default=1000, help="simulated A/B tests of each shop")
-    options.add_argument("--pairs", type=int, default=100, help="pairs of rankers that are compared in both ways")
+    options.add_argument("--pairs", type=int, default=40, help="pairs of rankers of each kind that are compared")
     options.add_argument("--seed", type=int, default=1)
     arguments = options.parse_args()
     results = {
@@ -55,7 +56,7 @@ def main() -> None:
             name: false_alarms(shop, arguments.runs, arguments.seed, name) for name, shop in SHOPS.items()
         },
         "found": {str(lift): found(lift, max(arguments.runs // 5, 1), arguments.seed) for lift in (0.2, 0.4)},
-        "clicks": clicks_needed(arguments.pairs, arguments.seed),
+        "clicks": {related: clicks_needed(related, arguments.pairs, arguments.seed) for related in RELATED},
         "interleaving_false_alarms": blind_alarms(arguments.runs, arguments.seed),
     }
     finish(arguments, results, tables(results))
@@ -93,11 +94,12 @@ def false_alarms(shop: Shop, runs: int, seed: int, name: str) -> dict[str, float
             alarms |= usual(of)
         for each in alarms:
             totals[each] = totals.get(each, 0) + 1 / runs
-    return {each: round(totals.get(each, 0.0), 4) for each in (*METRICS, "any", "guard", "usual_any", "usual_ctr")}
+    return {each: round(totals.get(each, 0.0), 4) for each in (*METRICS, *OTHERS)}
 
 
 def usual(of: Mapping[str, Mapping[str, Sums]]) -> set[str]:
-    """What the interval for one look says, where ours says something: of CTR at the level, of any metric at its part."""
+    """What other intervals say where ours says something: that for one look, of CTR at the level and of any metric at its
+    part; and ours at the level, were each side's own variance believed."""
     found = set()
     for metric in METRICS:
         control, new = of["control"][metric], of["new"][metric]
@@ -105,6 +107,10 @@ def usual(of: Mapping[str, Mapping[str, Sums]]) -> set[str]:
             continue
         deviation = sqrt(sum(each.squares(each.value) / each.n**2 for each in (control, new)))
         distance = abs(new.value - control.value)
+        if metric in ("conversion", "revenue") and distance > deviation * sqrt(
+            stretch((control.units + new.units) / TUNED, LEVEL)
+        ):
+            found.add(f"own_{metric}")
         if distance > NormalDist().inv_cdf(1 - LEVEL / 2 / len(METRICS)) * deviation > 0:
             found.add("usual_any")
         if metric == "ctr" and distance > NormalDist().inv_cdf(1 - LEVEL / 2) * deviation > 0:
@@ -125,7 +131,7 @@ def found(lift: float, runs: int, seed: int) -> dict[str, float | None]:
     return {"share": len(days) / runs, "median_day": percentile(days, 0.5) if days else None}
 
 
-def clicks_needed(pairs: int, seed: int) -> dict[str, Any]:
+def clicks_needed(related: str, pairs: int, seed: int) -> dict[str, Any]:
     """Clicks until each way knows which ranker is better, over pairs of rankers; who never knew counts at the end."""
     ways: dict[str, Callable[[Rankers, np.random.Generator], tuple[int, int]]] = {
         "interleaving": by_interleaving, "ab_ctr": by_ab("ctr"), "ab_clicks": by_ab("clicks"),
@@ -133,8 +139,8 @@ def clicks_needed(pairs: int, seed: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for name, way in ways.items():
         outcomes = []
-        for pair in tqdm(range(pairs), desc=name, file=sys.stderr):
-            rankers = Rankers.of(np.random.default_rng([seed, pair]), noise=NOISE)
+        for pair in tqdm(range(pairs), desc=f"{related}, {name}", file=sys.stderr):
+            rankers = Rankers.of(np.random.default_rng([seed, pair]), related)
             outcomes.append(way(rankers, np.random.default_rng([seed, pair, 1])))
         clicks = [clicked for clicked, _ in outcomes]
         results[name] = {
@@ -216,31 +222,32 @@ def blind_alarms(runs: int, seed: int, shoppers: int = 300) -> float:
     """Share of runs in which interleaving prefers a ranker of shoppers who click whatever stands there."""
     wrong = 0
     for run in tqdm(range(runs), desc="interleaving, no difference", file=sys.stderr):
-        rankers = Rankers.of(np.random.default_rng([seed, run]), noise=NOISE, blind=True)
+        rankers = Rankers.of(np.random.default_rng([seed, run]), "an unrelated one", blind=True)
         wrong += by_interleaving(rankers, np.random.default_rng([seed, run, 2]), most=shoppers)[1] != 0
     return wrong / runs
 
 
 def tables(results: dict[str, Any]) -> list[Any]:
-    alarms, clicks = results["false_alarms"], results["clicks"]
-    columns = ["false alarms, looking daily", *METRICS, "any", "guard", "usual, any", "usual, ctr"]
+    columns = ["", "ctr", "basket", "conv.", "rev.", "any", "guard", "usual any", "usual ctr", "own conv.", "own rev."]
     found_rows = [[f"+{float(lift):.0%}", each["share"], each["median_day"]] for lift, each in results["found"].items()]
     ways = {"interleaving": "interleaving", "ab_ctr": "A/B by CTR", "ab_clicks": "A/B by clicks a visit"}
+    rows = []
+    for related, clicks in results["clicks"].items():
+        for name, said in ways.items():
+            share = clicks.get(f"share_of_{name}")
+            rows.append([f"{related}: {said}", *clicks[name].values(), share])
     return [
         table(
             f"No true difference: share of runs with a false alarm within 28 days (level {LEVEL})", columns,
-            [[name, *each.values()] for name, each in alarms.items()],
+            [[name, *each.values()] for name, each in results["false_alarms"].items()],
         ),
         table("A true difference, found by CTR", ["lift of all rates", "share found", "median day"], found_rows),
         table(
             f"Clicks until the better of two rankers is known ({QUERIES} queries)",
-            ["", "median", "p90", "mean", "right", "wrong"],
-            [[said, *clicks[name].values()] for name, said in ways.items()],
+            ["", "median", "p90", "mean", "right", "wrong", "interleaving takes of it"], rows,
         ),
-        table("Interleaving", ["", ""], [
-            ["median clicks, of A/B by CTR", clicks["share_of_ab_ctr"]],
-            ["median clicks, of A/B by clicks a visit", clicks["share_of_ab_clicks"]],
-            ["false alarms without a difference", results["interleaving_false_alarms"]],
+        table("Shoppers who click blindly", ["", "false alarms"], [
+            ["interleaving, 300 shoppers", results["interleaving_false_alarms"]]
         ]),
     ]  # fmt: skip
 

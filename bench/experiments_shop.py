@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ranking.weights.factors import examination
 
 Floats = NDArray[np.float64]
-SHOWN, PRODUCTS, QUERIES = 10, 30, 60
+SHOWN, PRODUCTS, QUERIES, NOISE = 10, 30, 60, 0.36
 SATISFIED = (
     0.6  # the chance that a shopper who clicked looks no further (dependent click model, Guo, Liu, Wang, WSDM 2009)
 )
@@ -63,6 +63,14 @@ class Shop:
         return chance.lognormal(3.0, 1.5, count) if self.tail == "lognormal" else 20 * (1 + chance.pareto(2.2, count))
 
 
+# how the better ranker's errors come from the worse one's: its share of them that stays, its own, and of how many queries
+RELATED = {
+    "its next version": (0.85, 0.05, 1.0),
+    "better on a third of the queries": (0.0, 0.26 / 0.36, 1 / 3),
+    "an unrelated one": (0.0, 0.26 / 0.36, 1.0),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Rankers:
     """Two rankings of each query (queries, SHOWN): the second sees relevance with less noise. `attracts` (queries, products)
@@ -73,13 +81,14 @@ class Rankers:
     attracts: Floats
 
     @classmethod
-    def of(cls, chance: np.random.Generator, *, noise: tuple[float, float], blind: bool = False) -> Rankers:
-        """Rankers of so much noise each; with `blind` shoppers click whatever stands there, so that none is better."""
+    def of(cls, chance: np.random.Generator, related: str, *, blind: bool = False) -> Rankers:
+        """A ranker and a better one; with `blind`, shoppers click whatever stands there, so that none is better."""
+        kept, own, share = RELATED[related]
         relevance = chance.random((QUERIES, PRODUCTS)) ** 2
-        first, second = (
-            np.argsort(-(relevance + each * chance.standard_normal(relevance.shape)), axis=1)[:, :SHOWN]
-            for each in noise
-        )
+        noise, other = chance.standard_normal((2, QUERIES, PRODUCTS))
+        moved = np.arange(QUERIES)[:, None] < share * QUERIES
+        noises = (noise, np.where(moved, kept * noise + own * other, noise))
+        first, second = (np.argsort(-(relevance + NOISE * each), axis=1)[:, :SHOWN] for each in noises)
         asked = chance.beta(1.0, 1.5, (QUERIES, 1))  # of some queries hardly anybody clicks, of others nearly all
         return cls(first, second, np.full_like(relevance, 0.15) if blind else asked * (0.02 + 0.7 * relevance))
 

@@ -9,11 +9,12 @@ from typing import Generic, TypeVar
 
 from feedback.ranking_token import RankingToken
 from ranking.experiments.assignment import Assignment, running
-from ranking.experiments.interleaving import FIRST, NOBODY, SECOND, team_draft, team_of
+from ranking.experiments.interleaving import LEFT_OF_SECOND, SECOND, team_draft, team_of
 from ranking.towers import Model, model_of, serving
 
 Ranking = TypeVar("Ranking")
-OF_SECOND = f"{SECOND}."  # before the name of a token's scalar that is the second ranking's
+OWN_OF_SECOND = f"{SECOND}."  # before the name of a token's scalar that is the second ranking's
+OF_SECOND = (SECOND, LEFT_OF_SECOND)  # ranks that are shown as the second ranking scores them
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +46,29 @@ def models_for(shop_id: int, *, shopper: bytes | None, merge: bool) -> tuple[Ass
 
 def merged(found: Sequence[tuple[Ranking, Sequence[int], Sequence[int]]], *, k: int, seed: int) -> Merged[Ranking]:
     """One ranking as it is, or the first k of two interleaved; each with its products' ids and their order by index."""
-    places = [{ids[i]: (ranking, int(i)) for i in order} for ranking, ids, order in found]
     rankings = [ranking for ranking, _, _ in found]
-    if len(places) == 1:
-        return Merged(rankings, list(places[0].values()), list(places[0]))
-    first, second = places
+    if len(found) == 1:
+        ((ranking, ids, order),) = found
+        return Merged(rankings, [(ranking, i) for i in order], [ids[i] for i in order])
+    first, second = ({ids[i]: (ranking, i) for i in order} for ranking, ids, order in found)
     drafted = team_draft(list(first), list(second), k=k, seed=seed)
-    of = {FIRST: first, SECOND: second, NOBODY: second | first}  # what is nobody's is shown as the first scores it
-    order = [of[team_of(drafted.teams, rank)][id_] for rank, id_ in enumerate(drafted.items, start=1)]
+    order = [
+        (second if team in OF_SECOND else first)[id_] for id_, team in zip(drafted.items, drafted.teams, strict=True)
+    ]
     return Merged(rankings, order, list(first | second), drafted.teams)
 
 
 def with_second(scalars: dict[str, float], *, model: str, own: dict[str, float]) -> dict[str, float]:
     """The scalars of an interleaved answer's token: the first ranking's, and the second's model and what is its own."""
     minor = float(model.partition(".")[2])  # both are of one major version
-    return scalars | {OF_SECOND + name: value for name, value in {"minor": minor, **own}.items()}
+    return scalars | {OWN_OF_SECOND + name: value for name, value in {"minor": minor, **own}.items()}
 
 
 def second_of(read: RankingToken) -> RankingToken | None:
     """The token of an interleaved answer as if the second ranking had made all of it; None of any other answer."""
-    own = {name.removeprefix(OF_SECOND): each for name, each in read.scalars.items() if name.startswith(OF_SECOND)}
+    own = {
+        name.removeprefix(OWN_OF_SECOND): each for name, each in read.scalars.items() if name.startswith(OWN_OF_SECOND)
+    }
     if not own:
         return None
     model = f"{read.model.partition('.')[0]}.{int(own.pop('minor'))}"
@@ -77,7 +81,7 @@ _OWN = re.compile(r"normaliser|taste_centre|h[0-9]+|B\..*")  # what a token says
 
 def of_second(read: RankingToken, place: int) -> bool:
     """Whether an item of an interleaved answer, counted from 0, is the second ranking's."""
-    return team_of(read.teams or "", read.offset + place + 1) == SECOND
+    return team_of(read.teams or "", read.offset + place + 1) in OF_SECOND
 
 
 def block_of(read: RankingToken) -> dict[str, dict[str, str]]:

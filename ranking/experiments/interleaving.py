@@ -12,12 +12,13 @@ from itertools import takewhile
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
-FIRST, SECOND, NOBODY = "A", "B", "="
+FIRST, SECOND = "A", "B"
+NOBODY, LEFT_OF_SECOND = "=", "-"  # a click there counts for none; the second is what only the second ranking had left
 
 
 @dataclass(frozen=True, slots=True)
 class Drafted(Generic[Item]):
-    """The merged list, and a letter for each of its ranks: A, B, or = where a click says nothing."""
+    """The merged list, and a letter for each of its ranks: A, B, or = and - where a click says nothing."""
 
     items: list[Item]
     teams: str
@@ -43,7 +44,7 @@ def team_draft(first: Sequence[Item], second: Sequence[Item], *, k: int, seed: i
         item = lists[turn][next_of[turn]]
         items.append(item)
         taken.add(item)
-        teams.append((FIRST, SECOND)[turn] if len(left) == 2 else NOBODY)
+        teams.append((FIRST, SECOND)[turn] if len(left) == 2 else (NOBODY, LEFT_OF_SECOND)[turn])
         picked[turn] += 1
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))))
     return Drafted(items, NOBODY * min(shared, len(items)) + "".join(teams[shared:]))

@@ -33,8 +33,9 @@ def test_when_one_has_ended_the_rest_is_nobodys() -> None:
     drafted = team_draft("ab", "xyzuvw", k=8, seed=3)
 
     assert sorted(drafted.items) == sorted("abxyzuvw")
-    assert drafted.teams.rstrip("=").count("A") == 2
-    assert drafted.teams.endswith("==")
+    assert drafted.teams.rstrip("-").count("A") == 2
+    assert drafted.teams.endswith("---")
+    assert team_draft("xyzuvw", "ab", k=8, seed=3).teams.endswith("===")
 
 
 @given(rankings, rankings, st.integers(1, 12), seeds)
@@ -47,6 +48,7 @@ def test_the_list_holds_each_once_the_best_of_both_and_fair_teams(
     assert len(set(drafted.items)) == len(drafted.items) == len(drafted.teams) == min(k, len({*first, *second}))
     assert drafted.items[0] in (first[0], second[0])
     assert drafted.teams[:shared].strip("=") == ""
+    assert drafted.teams.endswith("-") <= (drafted.items[-1] not in first)
     assert abs(drafted.teams.count("A") - drafted.teams.count("B")) <= 2  # one coin, and one rank of the beginning
 
 
