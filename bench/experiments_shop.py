@@ -97,7 +97,7 @@ class Rankers:
         likely = LOOKED * np.take_along_axis(self.attracts[queries], lists, axis=1)
         clicked = chance.random(likely.shape) < likely
         satisfied = clicked & (chance.random(likely.shape) < SATISFIED)
-        before = np.cumsum(satisfied, axis=1) - satisfied
+        before: NDArray[np.int64] = np.cumsum(satisfied, axis=1) - satisfied
         return (clicked & (before == 0)).astype(np.float64)
 
 

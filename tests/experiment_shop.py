@@ -42,7 +42,7 @@ def answer(shop: SmallShop, experiment: Experiment, shopper: str, **more: Any) -
 def visit(shop: SmallShop, shopper: str, token: str, *done: str, **more: Any) -> list[dict[str, Any]]:
     """What a visit sends: the impression, and then what was done with the first product."""
     common = {"occurred_at": shop.clock.now.isoformat(), "shopper_id": shopper, "ranking_token": token}
-    events = [{"kind": "impression", "items": ["mug", "beaker", "teapot"]}]
+    events: list[dict[str, Any]] = [{"kind": "impression", "items": ["mug", "beaker", "teapot"]}]
     events += [{"kind": kind, "product_id": "mug", "rank": 1} for kind in done]
     return [{**common, "event_id": f"v-{next(_numbers)}", **each, **(more if each["kind"] == "purchase" else {})}
             for each in events]  # fmt: skip

@@ -52,10 +52,9 @@ def merged(found: Sequence[tuple[Ranking, Sequence[int], Sequence[int]]], *, k: 
         return Merged(rankings, [(ranking, i) for i in order], [ids[i] for i in order])
     first, second = ({ids[i]: (ranking, i) for i in order} for ranking, ids, order in found)
     drafted = team_draft(list(first), list(second), k=k, seed=seed)
-    order = [
-        (second if team in OF_SECOND else first)[id_] for id_, team in zip(drafted.items, drafted.teams, strict=True)
-    ]
-    return Merged(rankings, order, list(first | second), drafted.teams)
+    drawn = zip(drafted.items, drafted.teams, strict=True)
+    listed = [(second if team in OF_SECOND else first)[id_] for id_, team in drawn]
+    return Merged(rankings, listed, list(first | second), drafted.teams)
 
 
 def with_second(scalars: dict[str, float], *, model: str, own: dict[str, float]) -> dict[str, float]:

@@ -32,7 +32,9 @@ def team_draft(first: Sequence[Item], second: Sequence[Item], *, k: int, seed: i
     that both rankings share, where a click cannot tell them apart, and what is left when one of them has ended.
     """
     coin, lists = random.Random(seed), (first, second)
-    picked, next_of, items, teams = [0, 0], [0, 0], [], []
+    picked, next_of = [0, 0], [0, 0]
+    items: list[Item] = []
+    teams: list[str] = []
     taken: set[Item] = set()
     while len(items) < k:
         for side in (0, 1):

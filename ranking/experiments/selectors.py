@@ -40,7 +40,8 @@ def readings_of(experiment: Experiment) -> Sequence[Reading]:
     """The read-outs of an experiment, oldest first."""
     sql = """SELECT read_position, requests, at, figures FROM ranking_experimentreading
               WHERE shop_id = %s AND experiment = %s ORDER BY position"""
-    return [Reading(*row[:3], orjson.loads(row[3])) for row in rows(sql, [experiment.shop_id, experiment.id])]
+    found = rows(sql, [experiment.shop_id, experiment.id])
+    return [Reading(position, requests, at, orjson.loads(figures)) for position, requests, at, figures in found]
 
 
 def _said(experiment: Experiment) -> dict[str, Any]:

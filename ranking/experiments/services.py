@@ -112,7 +112,7 @@ def _variant_check(variant: str, *, control: str, rivals: list[str], stopped: li
 def _guards(given: ExperimentIn) -> dict[str, float]:
     if given.kind == "interleaving":
         return {}
-    return dict(GUARDS if given.guards is None else given.guards)
+    return {metric: margin for metric, margin in (GUARDS if given.guards is None else given.guards).items()}
 
 
 def _model_check(shop_id: int, settings: Mapping[str, Any], *, field: str) -> None:

@@ -54,7 +54,7 @@ def start(api: Api, **more: Any) -> str:
 
 
 def ask(api: Api, shopper: str | None = None, **more: Any) -> dict[str, Any]:
-    params = {"shopper_id": shopper} if shopper else {}
+    params: dict[str, Any] = {"shopper_id": shopper} if shopper else {}
     answer: dict[str, Any] = api.get("/v1/search", q=QUERY, k=6, **params, **more).json()
     return answer
 
@@ -72,7 +72,7 @@ def send(api: Api, shopper: str, answer: dict[str, Any], *done: str) -> None:
     common = {"occurred_at": datetime.now(UTC).isoformat(), "shopper_id": shopper,
               "ranking_token": answer["ranking"]["token"]}  # fmt: skip
     items = [item["product_id"] for item in answer["items"]]
-    events = [{"kind": "impression", "items": items}]
+    events: list[dict[str, Any]] = [{"kind": "impression", "items": items}]
     events += [{"kind": kind, "product_id": items[0], "price": 9.0} for kind in done]
     stamp = scalar("SELECT coalesce(max(id), 0) FROM eventlog_event")
     sent = api.post(

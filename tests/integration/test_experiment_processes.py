@@ -14,6 +14,7 @@ from eventlog.consume import sequence_and_drain
 from eventlog.database import rows
 from eventlog.errors import ConcurrentChange
 from ranking.experiments import assignment
+from ranking.experiments.experiment import Experiment
 from ranking.experiments.inputs import experiment_read
 from ranking.experiments.services import SurfaceTaken, experiment_start, experiment_stop
 from ranking.experiments.watching import experiments_watch
@@ -96,7 +97,12 @@ def test_a_process_asks_what_runs_twice_a_second_and_not_at_each_request(
     real_shop: SmallShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(assignment, "experiments_running", lambda shop_id: asked.append(shop_id) or [])
+
+    def ask(*, shop_id: int) -> list[Experiment]:
+        asked.append(shop_id)
+        return []
+
+    monkeypatch.setattr(assignment, "experiments_running", ask)
     monkeypatch.setattr(settings, "FRESHET_MODEL_REFRESH_SECONDS", 3600)
     kept = assignment._Running()
 

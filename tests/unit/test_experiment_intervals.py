@@ -14,7 +14,7 @@ from ranking.experiments.intervals import TUNED, Sums, difference, preference, s
 
 def side(rate: float, *, shoppers: int = 500, seed: int = 1) -> Sums:
     chance = np.random.default_rng(seed)
-    requests = 1.0 + chance.poisson(2.0, shoppers)
+    requests = (1 + chance.poisson(2.0, shoppers)).astype(np.float64)
     return sums_of(requests, chance.binomial(requests.astype(int), rate).astype(float))
 
 
