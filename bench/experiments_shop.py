@@ -52,7 +52,8 @@ class Shop:
             sums["ctr"] += chance.binomial(visits, clicks)
             sums["add_to_cart"] += bought + chance.binomial(visits - bought, 2 * self.conversion)
             sums["conversion"] += bought
-            np.add.at(sums["revenue"], np.repeat(np.arange(count), bought), self._prices(chance, int(bought.sum())))
+            paid = self._prices(chance, int(bought.sum()))
+            sums["revenue"] += np.bincount(np.repeat(np.arange(count), bought), paid, minlength=count)
             yield inside, {name: each.copy() for name, each in sums.items()}
 
     def _rates(self, chance: np.random.Generator, mean: float, alike: float, inside: NDArray[np.bool_]) -> Floats:
@@ -98,7 +99,8 @@ class Rankers:
         clicked = chance.random(likely.shape) < likely
         satisfied = clicked & (chance.random(likely.shape) < SATISFIED)
         before: NDArray[np.int64] = np.cumsum(satisfied, axis=1) - satisfied
-        return (clicked & (before == 0)).astype(np.float64)
+        seen: Floats = (clicked & (before == 0)).astype(np.float64)
+        return seen
 
 
 LOOKED: Floats = examination(np.arange(1, SHOWN + 1))
