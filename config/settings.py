@@ -166,6 +166,7 @@ EVENTLOG_PROJECTIONS = [  # in the order in which a drain serves them: what a se
     "ranking.projections.privacy.privacy",
     "ranking.projections.diversity.diversity",
     "ranking.bandit.projection.bandit",
+    "ranking.experiments.projection.experiments",
     "feedback.projections.facts",
     "feedback.projections.click_throughs",
 ]

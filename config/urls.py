@@ -12,6 +12,7 @@ from config.metrics import metrics
 from ranking.admin_quality import quality_view
 from ranking.admin_signals import signals_view
 from ranking.bandit.page import strategies_view
+from ranking.experiments.pages import experiments_view
 
 urlpatterns = [
     path("v1/", include("catalog.urls")),
@@ -26,6 +27,7 @@ urlpatterns = [
     path("admin/strategies/", admin.site.admin_view(strategies_view), name="strategies"),
     path("admin/learning/", admin.site.admin_view(quality_view), name="learning_quality"),
     path("admin/signals/", admin.site.admin_view(signals_view), name="signals"),
+    path("admin/experiments/", admin.site.admin_view(experiments_view), name="experiments"),
     path("admin/", admin.site.urls),
     path("", include("storefront.urls")),
 ]

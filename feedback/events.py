@@ -16,8 +16,9 @@ class ImpressionRecorded(Event):
     """Products were shown, in this order.
 
     `context` is {"kind", "key", "text"}; `ranking` is {"ref", "position", "at", "model", "arm", "propensity"}, taken
-    from the verified token of the answer that was shown (`at`: when it was made, in seconds since 1970); `first_rank`
-    is the rank of the first item, from 1.
+    from the verified token of the answer that was shown (`at`: when it was made, in seconds since 1970), with "experiment"
+    ("<id>:<variant>") when it counts in one and "teams" when it was interleaved; `first_rank` is the rank of the first
+    item, from 1.
     """
 
     type = "feedback.ImpressionRecorded"

@@ -17,6 +17,7 @@ from eventlog.errors import FreshetError
 
 LAYOUT = 1  # first number of what is signed; another layout of the fields gets another number
 WITH_SUBJECT = 2  # the same, and at the end the shopper's reference
+WITH_EXPERIMENT = 3  # the same, and at the end the shopper's reference (or null), the experiment and the teams
 LONGEST = 32_000  # characters; the longest query in Chinese with its terms, and 100 items, take 12,208
 
 
@@ -34,6 +35,7 @@ class RankingToken:
     "major.minor", `positions` maps each projection to where it stood, `items` are (internal product id, description
     version) in the order served, `neighbours` (context id, similarity), `scalars` the normalisers that cannot be read
     back from the log. `subject` refers to the shopper whom the answer was made for, while that one is known.
+    `experiment` is "<id>:<variant>" of an answer that counts in one, `teams` whose each rank was in an interleaved one.
     """
 
     shop_id: int
@@ -56,6 +58,8 @@ class RankingToken:
     neighbours: tuple[tuple[int, float], ...] = ()
     scalars: dict[str, float] = field(default_factory=dict)
     subject: UUID | None = None
+    experiment: str | None = None
+    teams: str | None = None
 
     @property
     def as_of_position(self) -> int:
@@ -127,14 +131,18 @@ def _pack(token: RankingToken) -> bytes:
         token.propensity, token.seed, token.rules_version, token.scalars, token.terms, ids, versions, near,
         similarities,
     ]  # fmt: skip
-    return orjson.dumps([LAYOUT, *values] if token.subject is None else [WITH_SUBJECT, *values, token.subject.hex])
+    subject = None if token.subject is None else token.subject.hex
+    if token.experiment is not None or token.teams is not None:
+        return orjson.dumps([WITH_EXPERIMENT, *values, subject, token.experiment, token.teams])
+    return orjson.dumps([LAYOUT, *values] if subject is None else [WITH_SUBJECT, *values, subject])
 
 
 def _unpack(data: bytes) -> RankingToken:
     layout, *values = orjson.loads(data)
-    if layout not in (LAYOUT, WITH_SUBJECT):
+    if layout not in (LAYOUT, WITH_SUBJECT, WITH_EXPERIMENT):
         raise ValueError(f"layout {layout} of ranking tokens is not known")
-    subject = UUID(values.pop()) if layout == WITH_SUBJECT else None
+    *values, experiment, teams = values if layout == WITH_EXPERIMENT else (*values, None, None)
+    subject = values.pop() if layout != LAYOUT else None
     (shop_id, kind, key, query, filters, sort, offset, k, now, model, positions, arm,
      propensity, seed, rules_version, scalars, terms, ids, versions, near, similarities) = values  # fmt: skip
     return RankingToken(
@@ -157,7 +165,9 @@ def _unpack(data: bytes) -> RankingToken:
         items=tuple(zip(ids, versions, strict=True)),
         neighbours=tuple(zip(near, similarities, strict=True)),
         scalars=scalars,
-        subject=subject,
+        subject=None if subject is None else UUID(subject),
+        experiment=experiment,
+        teams=teams,
     )
 
 

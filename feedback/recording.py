@@ -118,4 +118,6 @@ def _ranking(token: RankingToken | None) -> dict[str, Any] | None:
         "model": token.model,
         "arm": token.arm,
         "propensity": token.propensity,
+        **({} if token.experiment is None else {"experiment": token.experiment}),
+        **({} if token.teams is None else {"teams": token.teams}),
     }

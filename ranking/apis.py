@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from eventlog.receipts import receipt_make
 from eventlog.rejections import batch_answer
-from feedback.privacy import subject_reference
+from feedback.privacy import shopper_hash, subject_reference
 from feedback.ranking_token import BadToken
 from ranking import schemas
 from ranking.cadence import learning_of, learning_set
@@ -43,7 +43,11 @@ class SearchApi(APIView):
         asked = search_read(request.query_params, shop_id=_key(request).shop_id, now=timezone.now())
         if shopper_id := request.query_params.get("shopper_id"):
             _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
-            asked = replace(asked, subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id))
+            asked = replace(
+                asked,
+                subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id),
+                shopper=shopper_hash(asked.shop_id, shopper_id),
+            )
         return Response(search(asked))
 
 
@@ -65,7 +69,11 @@ class RecommendationsApi(APIView):
         asked = recommendation_read(request.query_params, shop_id=_key(request).shop_id, now=timezone.now())
         if shopper_id := request.query_params.get("shopper_id"):
             _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
-            asked = replace(asked, subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id))
+            asked = replace(
+                asked,
+                subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id),
+                shopper=shopper_hash(asked.shop_id, shopper_id),
+            )
         return Response(recommend(asked))
 
 

@@ -12,7 +12,12 @@ from ranking.bandit.state import bandit_state
 from ranking.mix_state import arms
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix
+from ranking.strategies.registry import NAMES
 
+ALONE, ALONE_INTERCEPT = (
+    1.0,
+    -6.0,
+)  # of a strategy alone: with nothing to say for a product, ŷ is a quarter of a percent
 KEPT_SECONDS = 3600.0  # a shopper who comes back within the hour finds the page made the same way
 
 
@@ -40,6 +45,14 @@ def mix_choose(*, shop_id: int, surface: Surface, segment: str, subject: UUID | 
     seed = seed_of(subject, now)
     choice = choose(state, surface=surface, segment=segment, arms=tuple(offered), seed=seed)
     return Chosen(offered[choice.arm], choice.propensity, seed)
+
+
+def mix_for(*, shop_id: int, surface: Surface, name: str) -> Mix | None:
+    """The mix of an experiment's variant: one that the surface offers, or a strategy alone; None where there is none."""
+    offered = {mix.name: mix for mix in arms(shop_id, surface)}
+    if name in NAMES and name not in offered:
+        return Mix(name=name, coefficients={name: ALONE}, intercept=ALONE_INTERCEPT)
+    return offered.get(name)
 
 
 def seed_of(subject: UUID | None, now: float) -> int:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from eventlog.database import snapshot
 from feedback.contexts import Context, basket_context, home_context, product_context
 from feedback.ranking_token import RankingToken, token_sign
-from ranking.arm_choice import Chosen, mix_choose
+from ranking.arm_choice import Chosen, mix_choose, mix_for
 from ranking.display import products_display
 from ranking.diversity_state import diversity_kept
+from ranking.experiments.answering import Merged, merged, with_second
+from ranking.experiments.assignment import Assignment, running
 from ranking.filters import Filter
 from ranking.listing import Ruled, candidates_boosted
 from ranking.projections.vectors import embedding_table
@@ -55,6 +57,7 @@ class RecommendRequest:
     explain: bool = False
     now: float = 0.0  # seconds since 1970
     subject: UUID | None = None  # reference of the shopper who asks, if known
+    shopper: bytes | None = None  # pseudonym of the shopper who asks, known before she did anything
     again: bool = True  # whether what the shopper bought may be shown again
     mix: Mix | None = None  # instead of the one in force
 
@@ -80,22 +83,60 @@ class Recommended:
         return self.shelf.listing.order
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What an experiment changes about a recommendation."""
+
+    mix: Mix | None = None
+    strength: float | None = None  # of the list's variety
+
+
+PLAIN = Variant()
+
+
 def recommend(request: RecommendRequest) -> dict[str, Any]:
     """Answer `GET /v1/recommendations`: ranking, items, total."""
     model = serving.model(request.shop_id)
+    assignment, variants = variants_for(request)
     with snapshot():
-        done = rank(request, model)
-        page = done.order[: request.k]
-        token = token_sign(token_of(request, done, page))
-        display = products_display([done.found.candidates.ids[i] for i in page])
+        done = [rank(request, model, variant) for variant in variants]
+        listed = merged(
+            [(each, each.found.candidates.ids, each.order.tolist()) for each in done],
+            k=request.k,
+            seed=assignment.draw_seed(done[0].context.key) if assignment else 0,
+        )
+        page = listed.order[: request.k]
+        token = token_sign(token_of(request, listed, page, assignment))
+        display = products_display([each.found.candidates.ids[i] for each, i in page])
     return {
-        "ranking": ranking_block(done, token) | ({"diversity_cost": done.shelf.cost} if request.explain else {}),
-        "items": [item(done, int(i), rank_, display, explain=request.explain) for rank_, i in enumerate(page, start=1)],
-        "total": len(done.order),
+        "ranking": ranking_block(request, done[0], token, assignment),
+        "items": [
+            item(each, i, rank_, display, explain=request.explain) for rank_, (each, i) in enumerate(page, start=1)
+        ],
+        "total": len(listed.ids),
     }
 
 
-def rank(request: RecommendRequest, model: Model) -> Recommended:
+def variants_for(request: RecommendRequest) -> tuple[Assignment | None, list[Variant]]:
+    """The experiment that the shopper is in, and her variant of it, or the two that are interleaved.
+
+    It counts in none where a variant names a mix that the surface does not have (any more).
+    """
+    assignment = None if request.mix else running(request.shop_id, request.surface, request.shopper)
+    if assignment is None:
+        return None, [Variant(mix=request.mix)]
+    asked = [assignment.settings] if assignment.against is None else [assignment.settings, assignment.against]
+    found = []
+    for settings in asked:
+        name = settings.get("arm")
+        mix = mix_for(shop_id=request.shop_id, surface=request.surface, name=name) if name else None
+        if name and mix is None:
+            return None, [Variant()]
+        found.append(Variant(mix, settings.get("diversity")))
+    return assignment, found
+
+
+def rank(request: RecommendRequest, model: Model, variant: Variant = PLAIN) -> Recommended:
     """Read, score and order the candidates, inside the caller's snapshot."""
     context = context_of(request)
     own = context if context.kind != "history" else None  # what others did on their home pages says nothing of hers
@@ -113,26 +154,20 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     visitor = visitor_read(shop_id=request.shop_id, reference=request.subject, now=request.now)
     asked, items = asked_of(request, visitor)
     segment = segment_of(visitor)
-    chosen = (
-        Chosen(request.mix, 1.0, None)
-        if request.mix is not None
-        else mix_choose(
-            shop_id=request.shop_id, surface=request.surface, segment=segment, subject=request.subject, now=request.now
-        )
-    )
-    mix = chosen.mix
+    chosen = chosen_for(request, segment, variant)
     standing = rules_standing(
         shop_id=request.shop_id, version=seen.rules, surface=request.surface, key=None, now=request.now
     )
     found, ruled = found_read(request, standing, seen, model, asked, items)
     strength = evidence_of(asked, found.pool)
-    relevance = relevance_of(strength, mix)
+    relevance = relevance_of(strength, chosen.mix)
     evidence = weights_evidence(
         found.candidates, seen, request.now, expected=model.expected_of(found.candidates.product_ids)
     )
     w = weights(relevance=relevance, evidence=evidence, options=seen.options)
     dense, nothing = found.candidates.dense, np.zeros(len(relevance))
     scores = Scores(dense=dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight)
+    variety = diversity_kept(request.shop_id, request.surface)
     shelf = shelf_make(
         asked=asked,
         found=found,
@@ -140,12 +175,21 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
         scores=scores,
         k=request.k,
         again=request.again,
-        variety=diversity_kept(request.shop_id, request.surface),
+        variety=variety if variant.strength is None else replace(variety, strength=variant.strength),
         table=embedding_table(request.shop_id, model.major) if seen.has_vectors else None,
         taken=() if standing.is_idle else families_of(request.shop_id, request.product_ids),
     )
-    arm = f"{request.surface}/{segment}/{mix.name}"
+    arm = f"{request.surface}/{segment}/{chosen.mix.name}"
     return Recommended(model, seen, context, arm, chosen, strength, found, evidence, scores, shelf)
+
+
+def chosen_for(request: RecommendRequest, segment: str, variant: Variant) -> Chosen:
+    """The variant's mix, else what the surface's bandit chooses."""
+    if variant.mix is not None:
+        return Chosen(variant.mix, 1.0, None)
+    return mix_choose(
+        shop_id=request.shop_id, surface=request.surface, segment=segment, subject=request.subject, now=request.now
+    )
 
 
 def found_read(
@@ -201,12 +245,34 @@ def segment_of(visitor: Visitor) -> str:
     return "known" if steps > FEW else "few" if steps else "new"
 
 
-def token_of(request: RecommendRequest, done: Recommended, page: NDArray[np.int64]) -> RankingToken:
+def token_of(
+    request: RecommendRequest,
+    listed: Merged[Recommended],
+    page: Sequence[tuple[Recommended, int]],
+    assignment: Assignment | None,
+) -> RankingToken:
     """Fill the token: what the log needs to know of this answer, and all that is needed to make it again.
 
     What strategies said came of sums that go on decaying and of lists that are cut: it is in the token, as ŷ.
     """
-    candidates, evidence = done.found.candidates, done.evidence
+    done, *second = listed.rankings
+    evidence = done.evidence
+    scalars = {
+        "normaliser": done.scores.weights.normaliser,
+        "shop_reward": evidence.shop.reward,
+        "shop_exposure": evidence.shop.exposure,
+        "shop_breadth": evidence.shop.breadth,
+        "products": float(evidence.shop.products),
+        "total": float(len(listed.ids)),
+        "recent_reward": evidence.recent_reward_total,
+        "own_reward": evidence.context_reward_total,
+        "own_exposure": evidence.context_exposure_total,
+        "near_reward": 0.0,
+        "near_exposure": 0.0,
+        **{name: value for each, i in page for name, value in item_scalars(each, i).items()},
+    }
+    for each in second:
+        scalars = with_second(scalars, model=each.model.version, own={"normaliser": each.scores.weights.normaliser})
     return RankingToken(
         shop_id=request.shop_id,
         context_kind=done.context.kind,
@@ -221,31 +287,31 @@ def token_of(request: RecommendRequest, done: Recommended, page: NDArray[np.int6
         propensity=done.chosen.propensity,
         seed=done.chosen.seed,
         rules_version=done.shelf.listing.ruled.standing.version,
-        items=tuple((candidates.ids[i], candidates.text_versions[i]) for i in page),
-        scalars={
-            "normaliser": done.scores.weights.normaliser,
-            "shop_reward": evidence.shop.reward,
-            "shop_exposure": evidence.shop.exposure,
-            "shop_breadth": evidence.shop.breadth,
-            "products": float(evidence.shop.products),
-            "total": float(len(done.order)),
-            "recent_reward": evidence.recent_reward_total,
-            "own_reward": evidence.context_reward_total,
-            "own_exposure": evidence.context_exposure_total,
-            "near_reward": 0.0,
-            "near_exposure": 0.0,
-            **{f"y{candidates.ids[i]}": float(done.scores.relevance[i]) for i in page},
-            **{f"v{candidates.ids[i]}": float(candidates.vector_versions[i]) for i in page
-               if candidates.vector_versions[i] != candidates.text_versions[i]},
-            **done.shelf.listing.scalars(candidates, page.tolist()),
-        },
+        items=tuple((each.found.candidates.ids[i], each.found.candidates.text_versions[i]) for each, i in page),
+        scalars=scalars,
         subject=request.subject,
-    )  # fmt: skip
+        experiment=assignment.label if assignment else None,
+        teams=listed.teams,
+    )
 
 
-def ranking_block(done: Recommended, token: str) -> dict[str, Any]:
+def item_scalars(done: Recommended, i: int) -> dict[str, float]:
+    """What the token says of one item: its ŷ, and where not the newest description was compared or seen by rules."""
+    candidates = done.found.candidates
+    id_, version = candidates.ids[i], candidates.vector_versions[i]
+    return {
+        f"y{id_}": float(done.scores.relevance[i]),
+        **({} if version == candidates.text_versions[i] else {f"v{id_}": float(version)}),
+        **done.shelf.listing.scalars(candidates, [i]),
+    }
+
+
+def ranking_block(
+    request: RecommendRequest, done: Recommended, token: str, assignment: Assignment | None
+) -> dict[str, Any]:
     """The part of an answer that says what it was made from."""
     position = done.snapshot.as_of_position
+    block = assignment.block if assignment else None
     return {
         "token": token,
         "version": f"{done.model.version}@{position}",
@@ -253,6 +319,8 @@ def ranking_block(done: Recommended, token: str) -> dict[str, Any]:
         "as_of_position": position,
         "age_seconds": round(max(done.snapshot.age_seconds, 0.0), 6),
         "strategy": done.arm,
+        **({"diversity_cost": done.shelf.cost} if request.explain else {}),
+        **({} if block is None else {"experiment": block}),
     }
 
 

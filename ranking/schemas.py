@@ -16,6 +16,11 @@ from ranking.judgements import MOST_JUDGEMENTS, JudgementIn
 from ranking.strategies.mixes import SURFACES
 
 
+class ExperimentBlock(BaseModel):
+    id: str
+    variant: str
+
+
 class RankingBlock(BaseModel):
     token: str
     version: str = Field(examples=["3.14@90211"])
@@ -26,6 +31,7 @@ class RankingBlock(BaseModel):
     diversity_cost: float | None = Field(
         None, description="Of an explained recommendation: the share of expected reward that its variety gives away"
     )
+    experiment: ExperimentBlock | None = Field(None, description="Where the answer counts in one")
 
 
 class WeightFactors(BaseModel):

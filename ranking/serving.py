@@ -16,6 +16,8 @@ from feedback.contexts import Context, query_context
 from feedback.projections import facts
 from feedback.ranking_token import RankingToken, token_sign
 from ranking.display import products_display
+from ranking.experiments.answering import Merged, merged, models_for, with_second
+from ranking.experiments.assignment import Assignment
 from ranking.facets import facets_count
 from ranking.filters import Facet, Filter, Sort
 from ranking.history import History, history_read
@@ -35,7 +37,7 @@ from ranking.retrieval import (
 from ranking.rules.moves import Move
 from ranking.rules.selectors import rules_standing
 from ranking.scoring import Scores, Taste, score
-from ranking.towers import Model, query_vectors, serving
+from ranking.towers import Model, query_vectors
 from ranking.weights.decay import decayed
 from ranking.weights.evidence import Evidence, ShopEvidence
 from ranking.weights.near import neighbour_weight
@@ -59,6 +61,7 @@ class SearchRequest:
     explain: bool = False
     now: float = 0.0  # seconds since 1970: decay and end dates count from it
     subject: UUID | None = None  # reference of the shopper who asks, if known
+    shopper: bytes | None = None  # keyed hash of the shopper who asks, by which experiments assign
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +83,40 @@ class Ranked:
 def search(request: SearchRequest) -> dict[str, Any]:
     """Answer a search as `GET /v1/search` does: ranking, items, facets, total, corrected_query."""
     context = query_context(request.q)
-    model = serving.model(request.shop_id)
-    vector = query_vectors.get(model, request.q)
+    by_relevance = context is not None and request.sort == "relevance"
+    assignment, models = models_for(request.shop_id, shopper=request.shopper, merge=by_relevance)
+    vectors = [query_vectors.get(model, request.q) for model in models]
     with snapshot():
-        ranked = rank(request, context, model, vector)
-        page = ranked.order[request.offset : request.offset + request.k]
-        token = token_sign(token_of(request, context, ranked, page))
-        display = products_display([ranked.candidates.ids[i] for i in page])
-        listed = [ranked.candidates.ids[i] for i in ranked.order]  # what `total` counts
-        facets = facets_count(listed, request.facets) if request.facets else {}
+        found = [rank(request, context, models[0], vectors[0])]
+        if len(models) == 2:  # interleaved
+            found.append(rank(request, context, models[1], vectors[1], near=found[0].near))
+        listed = merged(
+            [(each, each.candidates.ids, each.order.tolist()) for each in found],
+            k=request.offset + request.k,
+            seed=assignment.draw_seed(context.key) if assignment and context else 0,
+        )
+        page = listed.order[request.offset : request.offset + request.k]
+        token = token_sign(token_of(request, context, listed, page, assignment))
+        display = products_display([ranked.candidates.ids[i] for ranked, i in page])
+        facets = facets_count(listed.ids, request.facets) if request.facets else {}  # of all that `total` counts
     return {
-        "ranking": ranking_block(ranked, token),
-        "items": [item(ranked, int(i), rank_, display, explain=request.explain)
-                  for rank_, i in enumerate(page, start=request.offset + 1)],
+        "ranking": ranking_block(found, token, assignment),
+        "items": [item(ranked, i, rank_, display, explain=request.explain)
+                  for rank_, (ranked, i) in enumerate(page, start=request.offset + 1)],
         "facets": facets,
-        "total": len(ranked.order),
-        "corrected_query": ranked.text.corrected,
+        "total": len(listed.ids),
+        "corrected_query": found[0].text.corrected,
     }  # fmt: skip
 
 
-def rank(request: SearchRequest, context: Context | None, model: Model, vector: NDArray[np.float32]) -> Ranked:
-    """Retrieve, score and order the candidates of a search, inside the caller's snapshot."""
+def rank(
+    request: SearchRequest,
+    context: Context | None,
+    model: Model,
+    vector: NDArray[np.float32],
+    near: list[tuple[int, float]] | None = None,
+) -> Ranked:
+    """Retrieve, score and order the candidates of a search, inside the caller's snapshot; `near` where it is known already."""
     shop_id, key = request.shop_id, context.key if context else None
     personal = request.subject is not None and model.is_personal
     text = query_read(shop_id=shop_id, text=request.q)
@@ -120,7 +136,7 @@ def rank(request: SearchRequest, context: Context | None, model: Model, vector: 
     corrected = query_correct(shop_id=shop_id, text=request.q, query=text, documents=seen.term_documents)
     if corrected is not text:
         text, seen = corrected, replace(seen, term_documents=term_documents(shop_id, corrected.terms))
-    near = near_contexts(request, seen, key, model, vector)
+    near = near_contexts(request, seen, key, model, vector) if near is None else near
     idfs = [idf(published_count(documents), seen.published_documents) for documents in seen.term_documents]
     history, wants = shopper_read(request, seen, model) if personal else (None, None)
     standing = rules_standing(shop_id=shop_id, version=seen.rules, surface="search", key=key, now=request.now)
@@ -242,14 +258,38 @@ def ordered(candidates: Candidates, scores: Scores, sort: Sort) -> NDArray[np.in
     return listed
 
 
-def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, page: NDArray[np.int64]) -> RankingToken:
+def token_of(
+    request: SearchRequest,
+    context: Context | None,
+    listed: Merged[Ranked],
+    page: Sequence[tuple[Ranked, int]],
+    assignment: Assignment | None,
+) -> RankingToken:
     """Fill the token: what the log needs to know of this answer, and all that is needed to make it again."""
-    candidates, evidence, listing = ranked.candidates, ranked.evidence, ranked.listing
+    ranked, *second = listed.rankings
+    evidence = ranked.evidence
     stale = {
-        f"v{candidates.ids[i]}": float(candidates.vector_versions[i])
-        for i in page
-        if candidates.vector_versions[i] != candidates.text_versions[i]
+        f"v{each.candidates.ids[i]}": float(each.candidates.vector_versions[i])
+        for each, i in page
+        if each.candidates.vector_versions[i] != each.candidates.text_versions[i]
     }
+    scalars = {
+        "shop_reward": evidence.shop.reward,
+        "shop_exposure": evidence.shop.exposure,
+        "shop_breadth": evidence.shop.breadth,
+        "products": float(evidence.shop.products),
+        "total": float(len(listed.ids)),
+        "recent_reward": evidence.recent_reward_total,
+        "own_reward": evidence.context_reward_total,
+        "own_exposure": evidence.context_exposure_total,
+        "near_reward": evidence.near_reward_total,
+        "near_exposure": evidence.near_exposure_total,
+        **stale,
+        **own_scalars(ranked),
+        **{name: at for each, i in page for name, at in each.listing.scalars(each.candidates, [i]).items()},
+    }
+    for each in second:
+        scalars = with_second(scalars, model=each.model.version, own=own_scalars(each))
     return RankingToken(
         shop_id=request.shop_id,
         context_kind="query",
@@ -262,42 +302,32 @@ def token_of(request: SearchRequest, context: Context | None, ranked: Ranked, pa
         k=request.k,
         now=request.now,
         model=ranked.model.version,
-        positions=ranked.snapshot.positions,
+        positions={name: at for each in listed.rankings for name, at in each.snapshot.positions.items()},
         arm="search",
-        rules_version=listing.ruled.standing.version,
-        items=tuple((candidates.ids[i], candidates.text_versions[i]) for i in page),
+        rules_version=ranked.listing.ruled.standing.version,
+        items=tuple((each.candidates.ids[i], each.candidates.text_versions[i]) for each, i in page),
         neighbours=tuple(ranked.near),
-        scalars={
-            "normaliser": ranked.scores.weights.normaliser,
-            "shop_reward": evidence.shop.reward,
-            "shop_exposure": evidence.shop.exposure,
-            "shop_breadth": evidence.shop.breadth,
-            "products": float(evidence.shop.products),
-            "total": float(len(ranked.order)),
-            "recent_reward": evidence.recent_reward_total,
-            "own_reward": evidence.context_reward_total,
-            "own_exposure": evidence.context_exposure_total,
-            "near_reward": evidence.near_reward_total,
-            "near_exposure": evidence.near_exposure_total,
-            **stale,
-            **taste_scalars(ranked),
-            **listing.scalars(candidates, page.tolist()),
-        },
+        scalars=scalars,
         subject=request.subject,
+        experiment=assignment.label if assignment else None,
+        teams=listed.teams,
     )
 
 
-def taste_scalars(ranked: Ranked) -> dict[str, float]:
-    """What only this search knew of the shopper's taste: its centre, and whose vectors were not of the newest description."""
+def own_scalars(ranked: Ranked) -> dict[str, float]:
+    """What only this search knew and depends on its model: the normaliser over all candidates; of the shopper's taste, its
+    centre, and whose vectors were not of the newest description."""
+    normaliser = {"normaliser": ranked.scores.weights.normaliser}
     if ranked.history is None or ranked.scores.personal is None:
-        return {}
+        return normaliser
     odd = {f"h{ago}": float(version) for ago, version in ranked.history.exceptions.items()}
-    return {"taste_centre": ranked.scores.centre, **odd}
+    return normaliser | {"taste_centre": ranked.scores.centre, **odd}
 
 
-def ranking_block(ranked: Ranked, token: str) -> dict[str, Any]:
+def ranking_block(found: Sequence[Ranked], token: str, assignment: Assignment | None) -> dict[str, Any]:
     """The part of an answer that says what it was made from."""
-    position = ranked.snapshot.as_of_position
+    ranked, block = found[0], assignment.block if assignment else None
+    position = min(each.snapshot.as_of_position for each in found)
     return {
         "token": token,
         "version": f"{ranked.model.version}@{position}",
@@ -305,6 +335,7 @@ def ranking_block(ranked: Ranked, token: str) -> dict[str, Any]:
         "as_of_position": position,
         "age_seconds": round(max(ranked.snapshot.age_seconds, 0.0), 6),
         "strategy": "search",
+        **({} if block is None else {"experiment": block}),
     }
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from eventlog.database import rows
 from eventlog.models import DEFAULT_SHOP_ID
 from ranking.query_vectors import Floats, QueryVectors
-from ranking.registry import ModelVersion, artefact_load, model_awaited, model_get, model_serving
+from ranking.registry import ModelVersion, ModelVersionNotFound, artefact_load, model_awaited, model_get, model_serving
 from ranking.relevance import Head, head_default
 
 if TYPE_CHECKING:
@@ -233,6 +233,18 @@ def model_at(shop_id: int, version: str) -> Model:
     if version == UNTRAINED and model_serving(shop_id=shop_id) is None:
         return model_untrained()
     return _model_at(shop_id, version)
+
+
+def model_of(served: Model, shop_id: int, version: str | None) -> Model | None:
+    """The version that a variant of an experiment names, beside the one that serves; None where it cannot answer now:
+    its artefact is gone, or the vectors that are kept are another major version's."""
+    if version is None or version == served.version:
+        return served
+    try:
+        model = model_at(shop_id, version)
+    except ModelVersionNotFound:
+        return None
+    return model if model.major == served.major else None
 
 
 @lru_cache(maxsize=8)  # 14 MB each: only the matrices that differ from the encoder's

@@ -2,6 +2,7 @@ from django.urls import path
 
 from ranking import apis, apis_rules, signal_apis
 from ranking.bandit.apis import StrategiesApi
+from ranking.experiments import apis as experiments
 
 urlpatterns = [
     path("search", apis.SearchApi.as_view()),
@@ -21,4 +22,7 @@ urlpatterns = [
     path("learning", apis.LearningApi.as_view()),
     path("models/rollback", apis.RollbackApi.as_view()),
     path("models/<str:version>/promote", apis.PromoteApi.as_view()),
+    path("experiments", experiments.ExperimentsApi.as_view()),
+    path("experiments/<str:id>", experiments.ExperimentApi.as_view()),
+    path("experiments/<str:id>/stop", experiments.ExperimentStopApi.as_view()),
 ]

@@ -20,6 +20,7 @@ from eventlog.database import rows
 from eventlog.errors import FreshetError
 from feedback.privacy import reference_known
 from feedback.ranking_token import RankingToken, token_read
+from ranking.experiments.answering import block_of, of_second, second_of
 from ranking.history import history_read
 from ranking.lexical import document_terms, idf, saturate
 from ranking.old_items import AnswerNotReady, OldItem, items_then
@@ -58,18 +59,14 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
     read = token_read(token, shop_id)
     if read.subject is not None and not reference_known(shop_id=shop_id, reference=read.subject):
         raise ShopperWasErased
-    model = model_at(shop_id, read.model)
     _await_history(read)
     items = items_then(read)
-    options = signals_at(shop_id=shop_id, position=read.positions.get("weights", 0))
-    is_search = read.context_kind in (None, "query")
-    ruled = rules_then(
-        shop_id=shop_id, version=read.rules_version, surface="search" if is_search else (read.arm or "").split("/")[0],
-        key=read.context_key if is_search else None, now=read.now, shown=[item.ruled for item in items],
-    )  # fmt: skip
-    boosted = np.array([boost_of(rules) for rules in ruled], dtype=np.float64)
-    evidence = _evidence(read, items, model, options, boosted)
-    scores = (_search_scores if is_search else _recommendation_scores)(read, items, evidence, model, options)
+    ruled = ruled_then(read, items)
+    first, second = _scored(read, items, ruled), second_of(read)
+    scored = [first] * len(items)
+    if second is not None:  # interleaved: each item as the ranking scored it that it is from
+        of = (first, _scored(second, items, ruled))
+        scored = [of[of_second(read, place)] for place in range(len(items))]
     return {
         "ranking": {
             "token": token,
@@ -78,12 +75,35 @@ def ranking_again(*, shop_id: int, token: str) -> dict[str, Any]:
             "as_of_position": read.as_of_position,
             "age_seconds": 0.0,
             "strategy": read.arm or "search",
+            **block_of(read),
         },
-        "items": _answered(read, items, scores, evidence, ruled),
+        "items": _answered(read, items, scored, ruled),
         "facets": {},
         "total": int(read.scalars["total"]),
         "corrected_query": None,
     }
+
+
+def ruled_then(read: RankingToken, items: Sequence[OldItem]) -> list[list[Rule]]:
+    """The rules that meant each item."""
+    is_search = read.context_kind in (None, "query")
+    return rules_then(
+        shop_id=read.shop_id,
+        version=read.rules_version,
+        surface="search" if is_search else (read.arm or "").split("/")[0],
+        key=read.context_key if is_search else None,
+        now=read.now,
+        shown=[item.ruled for item in items],
+    )
+
+
+def _scored(read: RankingToken, items: Sequence[OldItem], ruled: Sequence[Sequence[Rule]]) -> tuple[Scores, Evidence]:
+    model = model_at(read.shop_id, read.model)
+    options = signals_at(shop_id=read.shop_id, position=read.positions.get("weights", 0))
+    boosted = np.array([boost_of(rules) for rules in ruled], dtype=np.float64)
+    evidence = _evidence(read, items, model, options, boosted)
+    scores = _search_scores if read.context_kind in (None, "query") else _recommendation_scores
+    return scores(read, items, evidence, model, options), evidence
 
 
 def _search_scores(
@@ -115,13 +135,16 @@ def _recommendation_scores(
 
 
 def _answered(
-    read: RankingToken, items: Sequence[OldItem], scores: Scores, evidence: Evidence, ruled: Sequence[Sequence[Rule]]
+    read: RankingToken,
+    items: Sequence[OldItem],
+    scored: Sequence[tuple[Scores, Evidence]],
+    ruled: Sequence[Sequence[Rule]],
 ) -> list[dict[str, Any]]:
     offers = offers_at(read, [item.product_id for item in items])
     return [
         {
             "product_id": items[i].product_id,
-            "rank": rank,
+            "rank": read.offset + 1 + i,
             "score": float(scores.score[i]),
             "relevance": float(scores.relevance[i]),
             "weight": float(scores.weights.weight[i]),
@@ -136,7 +159,7 @@ def _answered(
             "vector_version": items[i].vector_version or None,
             "explanation": explanation(scores, evidence, i, rule_moves(ruled[i], pins=read.sort == "relevance")),
         }
-        for i, rank in enumerate(range(read.offset + 1, read.offset + 1 + len(items)))
+        for i, (scores, evidence) in enumerate(scored)
     ]
 
 

@@ -46,6 +46,7 @@ app.conf.update(
         "roll_out": {"task": "workers.tasks.roll_out", "schedule": 5.0, "options": {"expires": 5}},
         "advance_majors": {"task": "workers.tasks.advance_majors", "schedule": 5.0, "options": {"expires": 5}},
         "tick_clock": {"task": "workers.tasks.tick_clock", "schedule": 60.0, "options": {"expires": 60}},
+        "watch_experiments": {"task": "workers.tasks.watch_experiments", "schedule": 60.0, "options": {"expires": 60}},
         "refresh_queries": {"task": "workers.tasks.refresh_queries", "schedule": 3600.0, "options": {"expires": 3600}},
         "estimate_examination": {
             "task": "workers.tasks.estimate_examination",

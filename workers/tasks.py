@@ -13,6 +13,7 @@ from eventlog.services import forget_drains, turn_known_ids
 from eventlog.services import make_partitions as log_make_partitions
 from feedback.services import clock_tick
 from ranking.examination import examination_estimate
+from ranking.experiments.watching import experiments_watch
 from ranking.services import lexical_statistics_publish
 from workers.celery import app
 from workers.wake_up import LINGER_SECONDS, forget_wake_up
@@ -70,6 +71,12 @@ def learn_mixes() -> int:
     pairs = [(shop_id, surface) for shop_id in _shops() for surface in SURFACES]
     learned = [mix_learn(shop_id=shop_id, surface=surface, now=datetime.now(UTC)) for shop_id, surface in pairs]
     return sum(each is not None and each.accepted for each in learned)
+
+
+@app.task
+def watch_experiments() -> int:
+    """Note how each shop's experiments stand, and stop variants that surely do harm; return how many were stopped."""
+    return sum(experiments_watch(shop_id=shop_id, now=datetime.now(UTC)) for shop_id in _shops())
 
 
 @app.task

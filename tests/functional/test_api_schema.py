@@ -131,6 +131,13 @@ def test_real_answers_of_every_operation_fit_the_document(busy_shop: SmallShop, 
     drain()
     assert tour.call("strategies_get")["surfaces"][0]["explore"] == 0.1
     tour.call("model_promote", path_parameters={"version": "1.0"})
+    variants = [{"name": "control"}, {"name": "popular", "settings": {"arm": "popular"}, "share": None}]
+    started = tour.call("experiment_start", body={"name": "Popular", "surface": "home", "variants": variants})
+    drain()
+    tour.call("experiment", path_parameters={"id": started["id"]})
+    tour.call("experiment_stop", path_parameters={"id": started["id"]}, body={"detail": "enough"})
+    drain()
+    assert tour.call("experiments")["experiments"][0]["state"] == "stopped"
     tour.call("freshness")
     assert tour.call("shopper_erase", path_parameters={"shopper_id": bob.name})["receipt"]
 

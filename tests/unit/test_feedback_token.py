@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.ranking_token import LAYOUT, BadToken, RankingToken, _pack, token_read, token_sign
+from feedback.ranking_token import LAYOUT, WITH_EXPERIMENT, BadToken, RankingToken, _pack, token_read, token_sign
 
 SHOP = 7
 ids = st.integers(1, 2**53)
@@ -38,6 +38,8 @@ tokens = st.builds(
     neighbours=st.lists(st.tuples(ids, doubles), max_size=20).map(tuple),
     scalars=st.dictionaries(texts, doubles, max_size=8),
     subject=st.none() | st.uuids(),
+    experiment=st.none() | st.just("search-1:new"),
+    teams=st.none() | st.text("AB=", max_size=8),
 )
 
 
@@ -118,3 +120,10 @@ def test_without_a_shopper_a_token_is_what_it_always_was() -> None:
 
     assert (layout, len(values)) == (LAYOUT, 21)
     assert orjson.loads(_pack(a_token(subject=UUID(int=7))))[1:] == [*values, UUID(int=7).hex]
+
+
+def test_an_experiment_is_said_at_the_end_and_nothing_else_moves() -> None:
+    layout, *values = orjson.loads(_pack(a_token(experiment="search-1:new", teams="AB=")))
+
+    assert layout == WITH_EXPERIMENT
+    assert values == [*orjson.loads(_pack(a_token()))[1:], None, "search-1:new", "AB="]
