@@ -15,10 +15,12 @@ import numpy as np
 
 from ranking.learning.counterfactual import Compared, figures_of
 from ranking.learning.evaluate import Doubles, Judged, mean_known
+from ranking.learning.paired import by_query, least_gain
 
 LEAST = 20  # click-throughs: fewer cannot tell a better version from a lucky one
 LEAST_QUERIES = 8  # judged ones, each with many products: a shop's first list is short
 NOISE = 1.0  # standard errors of the paired difference that a figure may fall and still count as not worse
+CHANCE = 0.025  # how often a major version may pass by luck alone, at most
 LOSS_SHARE = 0.02  # how much of the log loss a probability may lose: the head is refitted on few pairs
 Teacher: TypeAlias = Literal["clicks", "judgements"]
 
@@ -28,7 +30,8 @@ class Trial:
     """What a candidate is judged by: both models on the newest click-throughs, and on those from before the range.
 
     The lists are nDCG@10 of each query that the shop judged, (Q,), empty where it judged none. What taught the candidate
-    decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it.
+    decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it. `queries` are
+    those of the newest click-throughs, one for each.
     `overlaps` are of the first ten products of both, (Q,); `day_overlaps` of the candidate's and those of what served a
     day before. `counterfactual`: the clicks a page would have had, by estimator; empty where no page was shown. `crowding`:
     the product that comes from far to most first pages, and to what share of those of the queries that judge. `unasked` is
@@ -42,6 +45,7 @@ class Trial:
     candidate_past: Judged
     serving_list: Doubles = field(default_factory=lambda: np.zeros(0))
     candidate_list: Doubles = field(default_factory=lambda: np.zeros(0))
+    queries: Sequence[str] = ()
     taught_by: Teacher = "clicks"
     overlaps: Doubles = field(default_factory=lambda: np.zeros(0))
     least_overlap: float = 0.0
@@ -51,9 +55,7 @@ class Trial:
     crowding: tuple[str | None, float] = (None, 0.0)
     most_crowding: float = 1.0
     personal: bool = False  # newer click-throughs say beyond chance that its shopper tower helps those it knows
-    costly: bool = (
-        False  # it makes every product be embedded anew: what it gains on click-throughs must be more than noise
-    )
+    costly: bool = False  # it makes every product be embedded anew: what it gains on click-throughs must be beyond chance
     replaces: bool = False  # it takes the serving version's place for another reason than being better
     unasked: tuple[Doubles, Doubles] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
 
@@ -131,11 +133,20 @@ def better_somewhere(trial: Trial) -> str | None:
         return None if gained is None or gained > 0 else "nDCG@10 on the judgement list is not better"
     pairs = ((trial.serving.accuracy, trial.candidate.accuracy), (trial.serving.mrr, trial.candidate.mrr))
     changes = [(after - before)[~np.isnan(before)] for before, after in pairs if not np.isnan(before).all()]
-    if trial.costly:
-        sure = any(change.mean() > _noise(change) for change in changes)
-        return None if sure else "no figure is better than the serving version's by more than noise"
     fell = changes and max(float(change.mean()) for change in changes) < 0
     return "no figure is better than the serving version's" if fell else None
+
+
+def worth_embedding_everything(trial: Trial) -> str | None:
+    """A major version must gain more than chance explains, paired over queries, in the figure that says so most clearly."""
+    if not trial.costly or trial.replaces or trial.taught_by == "judgements":
+        return None
+    pairs = ((trial.serving.accuracy, trial.candidate.accuracy), (trial.serving.mrr, trial.candidate.mrr))
+    changes = [by_query(after - before, trial.queries) for before, after in pairs if not np.isnan(before).all()]
+    certainty = 1 - CHANCE / max(1, len(changes))  # Bonferroni: each figure is another chance
+    if any(least_gain(change, certainty=certainty) > 0 for change in changes):
+        return None
+    return "no figure is better than the serving version's beyond chance, query by query"
 
 
 def learns_more_than_it_forgets(trial: Trial) -> str | None:
@@ -216,6 +227,7 @@ CRITERIA: Sequence[Criterion] = (
     finds_clicked_no_worse,
     orders_judged_no_worse,
     better_somewhere,
+    worth_embedding_everything,
     learns_more_than_it_forgets,
     stays_calibrated,
     moves_little,
