@@ -21,6 +21,7 @@ LEAST = 20  # click-throughs: fewer cannot tell a better version from a lucky on
 LEAST_QUERIES = 8  # judged ones, each with many products: a shop's first list is short
 NOISE = 1.0  # standard errors of the paired difference that a figure may fall and still count as not worse
 CHANCE = 0.025  # how often a major version may pass by luck alone, at most
+CLEARLY = 0.5  # standard errors, over queries, by which a recipe must help queries that it was not taught
 LOSS_SHARE = 0.02  # how much of the log loss a probability may lose: the head is refitted on few pairs
 Teacher: TypeAlias = Literal["clicks", "judgements"]
 
@@ -36,7 +37,8 @@ class Trial:
     day before. `counterfactual`: the clicks a page would have had, by estimator; empty where no page was shown. `crowding`:
     the product that comes from far to most first pages, and to what share of those of the queries that judge. `unasked` is
     the MRR of what searches would answer to queries that never teach, as if nobody had asked them before, of both models,
-    (N,) each.
+    (N,) each. `folds` is the loss of what searches would order, by the versions that a query never taught, (Q,) each; empty
+    where a kind has no folds.
     """
 
     serving: Judged
@@ -55,9 +57,10 @@ class Trial:
     crowding: tuple[str | None, float] = (None, 0.0)
     most_crowding: float = 1.0
     personal: bool = False  # newer click-throughs say beyond chance that its shopper tower helps those it knows
-    costly: bool = False  # it makes every product be embedded anew: what it gains on click-throughs must be beyond chance
+    costly: bool = False  # it makes every product be embedded anew: clicks must speak for it beyond chance
     replaces: bool = False  # it takes the serving version's place for another reason than being better
     unasked: tuple[Doubles, Doubles] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
+    folds: tuple[Doubles, Doubles] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ def gate(trial: Trial) -> Verdict:
         "unasked_click_throughs": len(trial.unasked[0]),
         "serving_unasked": mean_known(trial.unasked[0]),
         "candidate_unasked": mean_known(trial.unasked[1]),
+    }
+    figures |= {
+        "fold_queries": len(trial.folds[0]),
+        "serving_folds": mean_known(trial.folds[0]),
+        "candidate_folds": mean_known(trial.folds[1]),
     }
     product, share = trial.crowding
     figures["crowding"] = {"product": product, "share": round(share, 4)}
@@ -221,6 +229,21 @@ def serves_unasked_no_worse(trial: Trial) -> str | None:
     return f"MRR of searches nobody asked before falls from {before:.4f} to {after:.4f}"
 
 
+def helps_what_never_taught_it(trial: Trial) -> str | None:
+    """Trained without them, the recipe must order better what queries' shoppers preferred, and by more than they differ by
+    chance: what helps only those that teach is learned by heart, and weights know it already."""
+    gain = trial.folds[0] - trial.folds[1]
+    gain = gain[~np.isnan(gain)]
+    if not len(trial.folds[0]):
+        return None
+    if len(gain) < LEAST_QUERIES:
+        return f"only {len(gain)} queries judge what it does for others, {LEAST_QUERIES} are needed"
+    if gain.mean() >= -_noise(gain) if trial.replaces else gain.mean() > CLEARLY * _noise(gain):
+        return None
+    before, after = (float(np.nanmean(each)) for each in trial.folds)
+    return f"queries that never taught it are not ordered better: their loss goes from {before:.4f} to {after:.4f}"
+
+
 CRITERIA: Sequence[Criterion] = (
     judged_by_enough,
     orders_shown_no_worse,
@@ -235,6 +258,7 @@ CRITERIA: Sequence[Criterion] = (
     would_be_clicked_no_less,
     lets_nobody_crowd_in,
     serves_unasked_no_worse,
+    helps_what_never_taught_it,
 )
 
 

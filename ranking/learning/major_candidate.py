@@ -21,6 +21,7 @@ from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.evaluate import Ranker, judge, overlaps, remember
 from ranking.learning.examples import Example, examples_read
 from ranking.learning.expected import expected_lifts
+from ranking.learning.folds import ranker_unasked
 from ranking.learning.gate import LEAST, Trial, Verdict, gate
 from ranking.learning.judged import list_ndcg, relevant_examples
 from ranking.learning.major_job import MajorJob, Towers, job_run
@@ -134,8 +135,8 @@ def _judged(
     moves = overlaps(serving=serving, candidate=candidate, examples=judging, catalogue=catalogue)
     lifts = expected_lifts([*calibrating, *judging], encode=after, head=head, catalogue=moved, parent=rival.expected)
     never = unasked_compared(
-        serving=serving, candidate=candidate, closed=unasked, shop_id=catalogue.shop_id, catalogue=catalogue,
-        lifts=(rival.expected, lifts),
+        serving=ranker_unasked(frozen, rival, shop_id=catalogue.shop_id), candidate=candidate, closed=unasked,
+        shop_id=catalogue.shop_id, catalogue=catalogue, lifts=(rival.expected, lifts),
     )  # fmt: skip
     trial = Trial(
         *newest, *nothing, serving_list, candidate_list, taught_by=taught_by, overlaps=moves, unasked=never,

@@ -147,7 +147,7 @@ def test_judgements_teach_a_projection_as_well(projected: ModelVersion, monkeypa
     assert kind_of(model_get(shop_id=SHOP_ID, version=outcome.version)) == "projection"
 
 
-def test_the_shadow_asks_the_queries_that_teach_nothing_too(projected: ModelVersion) -> None:
+def test_the_shadow_judges_a_projection_by_its_folds_too(projected: ModelVersion) -> None:
     outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=EVERY, options=replace(DEFAULTS, least_overlap=0.0))
     assert outcome is not None
     end = checkpoint_read("click_throughs")
@@ -162,5 +162,16 @@ def test_the_shadow_asks_the_queries_that_teach_nothing_too(projected: ModelVers
         position=end,
     )
 
-    assert verdict.figures["unasked_click_throughs"] >= 20
-    assert verdict.figures["serving_unasked"] is not None
+    assert verdict.figures["fold_queries"] > 15
+    assert verdict.figures["serving_folds"] != verdict.figures["candidate_folds"]
+    assert verdict.figures["unasked_click_throughs"] == 0
+
+
+@pytest.mark.usefixtures("_shop")
+def test_a_line_of_lora_is_judged_by_queries_that_never_teach() -> None:
+    version = version_of(TrainOptions(learning_rate=0.01))
+
+    assert artefact_read(artefact_load(version.artefact)).folds == ()
+    assert version.metrics["kept"] > 0
+    assert version.metrics["gate"]["unasked_click_throughs"] >= 20
+    assert version.metrics["gate"]["fold_queries"] == 0
