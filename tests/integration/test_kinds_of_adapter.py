@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from eventlog.consume import checkpoint_read, sequence_and_drain
 from feedback.selectors import closed_click_throughs
@@ -15,6 +16,7 @@ from ranking.judgements import judgements_record
 from ranking.learning import gate
 from ranking.learning.artefact import artefact_read, artefact_write
 from ranking.learning.candidate import candidate_make
+from ranking.learning.folds import FOLDS, fold_of
 from ranking.learning.major_job import MajorJob, towers_start
 from ranking.learning.major_lesson import lesson_make
 from ranking.learning.major_options import MAJOR
@@ -77,6 +79,23 @@ def test_the_same_range_gives_the_same_bytes_by_the_defaults(projected: ModelVer
 
     assert first == again
     assert first != artefact_load(projected.artefact)
+
+
+def test_what_shoppers_click_for_the_queries_of_a_fold_changes_nothing_in_its_version(projected: ModelVersion) -> None:
+    part = range_read(shop_id=SHOP_ID, after=checkpoint_read(consumer(SHOP_ID)), every=EVERY)
+    assert part is not None
+    others = [each for each in part.train if fold_of(SHOP_ID, each.context_key or "") != 2]
+    frozen, options = encoder_frozen(projected.config["encoder_name"]), replace(DEFAULTS, replay=0.0, most_steps=20)
+    every, without = (
+        candidate_make(parent=projected, frozen=frozen, part=each, options=options).artefact
+        for each in (part, replace(part, train=others))
+    )
+
+    alike = [
+        torch.equal(every.folds[n]["projection.shift"], without.folds[n]["projection.shift"]) for n in range(FOLDS)
+    ]
+    assert alike == [n == 2 for n in range(FOLDS)]
+    assert not torch.equal(every.tensors["projection.shift"], without.tensors["projection.shift"])
 
 
 def test_a_private_version_after_a_projection_learns_in_the_private_form(projected: ModelVersion) -> None:
