@@ -34,6 +34,7 @@ from tests.tiny_encoder import tiny_encoder_write
 
 SHOP_ID = 1
 EVERY = 67  # 101 click-throughs a version
+SOON = replace(DEFAULTS, most_steps=20)  # as by default, six times a version
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +54,7 @@ def _shop(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch, tiny_encoder
 @pytest.fixture
 def projected(_shop: None) -> ModelVersion:
     """Serves, and has a projection."""
-    return version_of(DEFAULTS)
+    return version_of(SOON)
 
 
 def version_of(options: TrainOptions) -> ModelVersion:
@@ -74,7 +75,8 @@ def test_the_same_range_gives_the_same_bytes_by_the_defaults(projected: ModelVer
     assert part is not None
     frozen = encoder_frozen(projected.config["encoder_name"])
     first, again = (
-        artefact_write(candidate_make(parent=projected, frozen=frozen, part=part).artefact) for _ in range(2)
+        artefact_write(candidate_make(parent=projected, frozen=frozen, part=part, options=SOON).artefact)
+        for _ in range(2)
     )
 
     assert first == again
@@ -85,7 +87,7 @@ def test_what_shoppers_click_for_the_queries_of_a_fold_changes_nothing_in_its_ve
     part = range_read(shop_id=SHOP_ID, after=checkpoint_read(consumer(SHOP_ID)), every=EVERY)
     assert part is not None
     others = [each for each in part.train if fold_of(SHOP_ID, each.context_key or "") != 2]
-    frozen, options = encoder_frozen(projected.config["encoder_name"]), replace(DEFAULTS, replay=0.0, most_steps=20)
+    frozen, options = encoder_frozen(projected.config["encoder_name"]), replace(SOON, replay=0.0)
     every, without = (
         candidate_make(parent=projected, frozen=frozen, part=each, options=options).artefact
         for each in (part, replace(part, train=others))
@@ -167,7 +169,7 @@ def test_judgements_teach_a_projection_as_well(projected: ModelVersion, monkeypa
 
 
 def test_the_shadow_judges_a_projection_by_its_folds_too(projected: ModelVersion) -> None:
-    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=EVERY, options=replace(DEFAULTS, least_overlap=0.0))
+    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=EVERY, options=replace(SOON, least_overlap=0.0))
     assert outcome is not None
     end = checkpoint_read("click_throughs")
     closed = closed_click_throughs(shop_id=SHOP_ID, after_position=0, to_position=end)[-60:]

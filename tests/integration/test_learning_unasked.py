@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tests.learning_shop import NOW, PRODUCTS, QUERIES, shop_clicks, shop_fill, 
 from tests.tiny_encoder import tiny_encoder_write
 
 SHOP_ID = 1
+SOON = replace(DEFAULTS, most_steps=20)  # as by default, six times a version
 KEPT = [query for query in QUERIES if is_kept(SHOP_ID, query)]
 
 
@@ -81,7 +83,7 @@ def test_near_contexts_and_popularity_count_and_own_clicks_do_not() -> None:
 
 def test_a_version_trained_by_the_defaults_is_taught_by_all_queries_and_judged_by_its_folds() -> None:
     shop_visits(SHOP_ID, 300, seed=2)
-    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=200, options=DEFAULTS)
+    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=200, options=SOON)
 
     assert outcome is not None
     figures = outcome.metrics["gate"]
@@ -96,7 +98,7 @@ def test_promoting_a_projection_encodes_no_query_again(monkeypatch: pytest.Monke
     asked = Serving()
     before = query_vectors.get(asked.model(SHOP_ID), KEPT[0])
     monkeypatch.setattr(gate, "CRITERIA", ())
-    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=200, options=DEFAULTS)
+    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=200, options=SOON)
     assert outcome is not None
 
     model = Serving().model(SHOP_ID)
