@@ -139,16 +139,6 @@ def pair_accuracy(scores: Doubles, gains: Doubles, weights: Floats) -> float:
     return float((more * right).sum() / more.sum())
 
 
-def pair_loss(odds: Doubles, gains: Doubles, weights: Floats) -> float:
-    """Weighted mean of -log p(i before j) over the pairs in which i gained more than j, p by the difference of their
-    log odds; NaN without pairs. Arrays and weights are as in `pair_accuracy`: unlike that, it says how clearly.
-    """
-    more = np.maximum(gains[:, None] - gains[None, :], 0.0) * np.outer(weights, weights)  # (P, P)
-    if not more.any():
-        return float("nan")
-    return float((more * np.logaddexp(0.0, odds[None, :] - odds[:, None])).sum() / more.sum())
-
-
 def mrr_at_k(scores: Doubles, relevant: NDArray[np.bool_], *, k: int) -> float:
     """One over the rank of the first relevant product if that is at most k, else 0; NaN when none is relevant.
 

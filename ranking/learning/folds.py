@@ -20,12 +20,12 @@ from ranking.encoders import Encoder
 from ranking.learning.adapters import tower_with_adapter
 from ranking.learning.artefact import Artefact
 from ranking.learning.catalogue import CatalogueAt
-from ranking.learning.evaluate import Doubles, Ranker, pair_loss, remember
+from ranking.learning.evaluate import Doubles, Ranker, pair_accuracy, remember
 from ranking.learning.examples import Example
 from ranking.learning.options import TrainOptions
 from ranking.learning.paired import by_query
 from ranking.learning.projection import KIND
-from ranking.learning.unasked import Surroundings, lifts_by_row, odds, surroundings_read
+from ranking.learning.unasked import Surroundings, lifts_by_row, score_unasked, surroundings_read
 
 FOLDS = 5  # each version of a fold knows four fifths of the queries; more would come nearer to all, and cost as many trainings
 MOST = 500  # queries that judge, those asked last: they cost two milliseconds each
@@ -87,7 +87,7 @@ def folds_compared(
     now: float,
     lifts: tuple[Mapping[str, float], Mapping[str, float]],
 ) -> tuple[Doubles, Doubles]:
-    """How badly both versions order what each query's shoppers preferred, as if nobody had asked it before, (Q,) each.
+    """How well both versions order what each query's shoppers preferred, as if nobody had asked it before: pair accuracy, (Q,).
 
     `lists` are of any queries, the newest last; `lifts` what each version expects of exposure, by product id.
     """
@@ -95,19 +95,21 @@ def folds_compared(
     around = surroundings_read(shop_id=catalogue.shop_id, keys=sorted(keys), catalogue=catalogue, now=now)
     chosen = [each for each in lists if each.key in around.asked]
     before, after = (
-        by_query(_losses(ranker, chosen, catalogue, around, expected), [each.key for each in chosen])
+        by_query(_accuracies(ranker, chosen, catalogue, around, expected), [each.key for each in chosen])
         for ranker, expected in zip((serving, candidate), lifts, strict=True)
     )
     return before, after
 
 
-def _losses(
+def _accuracies(
     ranker: Ranker, lists: Sequence[Example], catalogue: CatalogueAt, around: Surroundings, lifts: Mapping[str, float]
 ) -> Doubles:
-    expected, known = lifts_by_row(lifts, catalogue), dict[str, Doubles]()
+    expected, scores = lifts_by_row(lifts, catalogue), dict[str, Doubles]()
     found = []
     for each in lists:
-        if each.key not in known:
-            known[each.key] = odds(ranker, each.text, each.key, catalogue=catalogue, around=around, expected=expected)
-        found.append(pair_loss(known[each.key][each.products], each.gains.astype(np.float64), each.weights))
+        if each.key not in scores:
+            scores[each.key] = score_unasked(
+                ranker, each.text, each.key, catalogue=catalogue, around=around, expected=expected
+            )
+        found.append(pair_accuracy(scores[each.key][each.products], each.gains.astype(np.float64), each.weights))
     return np.array(found, dtype=np.float64)

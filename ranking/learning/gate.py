@@ -21,7 +21,6 @@ LEAST = 20  # click-throughs: fewer cannot tell a better version from a lucky on
 LEAST_QUERIES = 8  # judged ones, each with many products: a shop's first list is short
 NOISE = 1.0  # standard errors of the paired difference that a figure may fall and still count as not worse
 CHANCE = 0.025  # how often a major version may pass by luck alone, at most
-CLEARLY = 0.5  # standard errors, over queries, by which a recipe must help queries that it was not taught
 LOSS_SHARE = 0.02  # how much of the log loss a probability may lose: the head is refitted on few pairs
 Teacher: TypeAlias = Literal["clicks", "judgements"]
 
@@ -37,8 +36,8 @@ class Trial:
     day before. `counterfactual`: the clicks a page would have had, by estimator; empty where no page was shown. `crowding`:
     the product that comes from far to most first pages, and to what share of those of the queries that judge. `unasked` is
     the MRR of what searches would answer to queries that never teach, as if nobody had asked them before, of both models,
-    (N,) each. `folds` is the loss of what searches would order, by the versions that a query never taught, (Q,) each; empty
-    where a kind has no folds.
+    (N,) each. `folds` is the pair accuracy of what searches would answer by the versions that a query never taught, (Q,) each;
+    empty where a kind has no folds.
     """
 
     serving: Judged
@@ -230,18 +229,18 @@ def serves_unasked_no_worse(trial: Trial) -> str | None:
 
 
 def helps_what_never_taught_it(trial: Trial) -> str | None:
-    """Trained without them, the recipe must order better what queries' shoppers preferred, and by more than they differ by
-    chance: what helps only those that teach is learned by heart, and weights know it already."""
-    gain = trial.folds[0] - trial.folds[1]
+    """Trained without them, the recipe must order better what queries' shoppers preferred, beyond their standard error: what
+    helps only those that teach is learned by heart, and weights know it already."""
+    gain = trial.folds[1] - trial.folds[0]
     gain = gain[~np.isnan(gain)]
     if not len(trial.folds[0]):
         return None
     if len(gain) < LEAST_QUERIES:
         return f"only {len(gain)} queries judge what it does for others, {LEAST_QUERIES} are needed"
-    if gain.mean() >= -_noise(gain) if trial.replaces else gain.mean() > CLEARLY * _noise(gain):
+    if gain.mean() >= -_noise(gain) if trial.replaces else gain.mean() > _noise(gain):
         return None
     before, after = (float(np.nanmean(each)) for each in trial.folds)
-    return f"queries that never taught it are not ordered better: their loss goes from {before:.4f} to {after:.4f}"
+    return f"pair accuracy of queries that never taught it goes from {before:.4f} to {after:.4f}: no more than chance"
 
 
 CRITERIA: Sequence[Criterion] = (

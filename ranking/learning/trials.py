@@ -36,7 +36,7 @@ def trial_of(
 ) -> Trial:
     """Put two versions side by side on the newest click-throughs, on older ones (`past`) and on the judgement list.
 
-    `day_before` is what served a day ago, `unasked` what both are worth to queries that never teach, `folds` how badly they
+    `day_before` is what served a day ago, `unasked` what both are worth to queries that never teach, `folds` how well they
     order what never taught their folds; `replaces`: the serving version is to go for another reason than the candidate's
     being better; `personal`: taste was found to help in the candidate.
     """

@@ -124,9 +124,9 @@ def unasked_mrr(
     for each in closed:
         key = each.context_key or ""
         if key not in scores:
-            text = each.context_text or key
-            y = ranker.relevance(text, catalogue)
-            scores[key] = y * weights(relevance=y, evidence=around.evidence(key, expected)).weight
+            scores[key] = score_unasked(
+                ranker, each.context_text or key, key, catalogue=catalogue, around=around, expected=expected
+            )
         wanted = np.zeros(len(catalogue.product_ids), dtype=np.bool_)
         wanted[[catalogue.rows[p] for p, kinds in each.outcomes.items() if p in catalogue.rows and gain(kinds) > 0]] = (
             True
@@ -140,14 +140,13 @@ def lifts_by_row(lifts: Mapping[str, float], catalogue: CatalogueAt) -> Doubles:
     return np.array([lifts.get(product_id, 1.0) for product_id in catalogue.product_ids], dtype=np.float64)
 
 
-def odds(
+def score_unasked(
     ranker: Ranker, text: str, key: str, *, catalogue: CatalogueAt, around: Surroundings, expected: Doubles
 ) -> Doubles:
-    """Logarithm of the odds of every product for a query that nobody asked yet, (N,): those of ŷ · g, times v."""
+    """ŷ × w of every product for a query as if nobody had asked it before, (N,)."""
     y = ranker.relevance(text, catalogue)
-    found = weights(relevance=y, evidence=around.evidence(key, expected))
-    popular = np.clip(y * found.global_, 1e-12, 1 - 1e-12)
-    return np.asarray(np.log(popular / (1 - popular)) + np.log(found.query), dtype=np.float64)
+    found: Doubles = y * weights(relevance=y, evidence=around.evidence(key, expected)).weight
+    return found
 
 
 _PRODUCTS = """

@@ -3,11 +3,9 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 import torch
 
 from ranking.learning.artefact import Artefact, artefact_read, artefact_write
-from ranking.learning.evaluate import pair_loss
 from ranking.learning.examples import Example
 from ranking.learning.folds import FOLDS, fold_of, fold_start, folds_train, is_folded
 from ranking.learning.options import DEFAULTS, TrainOptions
@@ -72,11 +70,3 @@ def test_an_artefact_keeps_its_folds_apart_from_what_serves() -> None:
     assert list(read.tensors) == ["projection.shift"]
     assert [float(each["projection.shift"][0]) for each in read.folds] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert artefact_read(artefact_write(artefact(1.0, folds=False))).folds == ()
-
-
-def test_pair_loss_is_log_two_for_a_tie_and_falls_the_clearer_the_order_is() -> None:
-    gains = np.array([1.0, 0.0])
-
-    assert pair_loss(np.zeros(2), gains, ONES) == pytest.approx(np.log(2))
-    assert pair_loss(np.array([3.0, 0.0]), gains, ONES) == pytest.approx(np.log1p(np.exp(-3)))
-    assert np.isnan(pair_loss(np.zeros(2), np.zeros(2), ONES))
