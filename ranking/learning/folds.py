@@ -89,9 +89,9 @@ def folds_compared(
 ) -> tuple[Doubles, Doubles]:
     """How well both versions order what each query's shoppers preferred, as if nobody had asked it before: pair accuracy, (Q,).
 
-    `lists` are of any queries, the newest last; `lifts` what each version expects of exposure, by product id.
+    `lifts` is what each version expects of exposure, by product id.
     """
-    keys = list(dict.fromkeys(each.key for each in reversed(lists)))[:MOST]
+    keys = list(dict.fromkeys(each.key for each in sorted(lists, key=lambda each: -each.position)))[:MOST]
     around = surroundings_read(shop_id=catalogue.shop_id, keys=sorted(keys), catalogue=catalogue, now=now)
     chosen = [each for each in lists if each.key in around.asked]
     before, after = (

@@ -180,7 +180,7 @@ def surroundings_read(*, shop_id: int, keys: Sequence[str], catalogue: Catalogue
 
 
 def _own(shop_id: int, keys: Sequence[str], row_of: Mapping[str, int], now: float) -> dict[str, Sums]:
-    """What each query itself added to what is known of products everywhere."""
+    """What each query itself added to what is known of products everywhere; its breadth as if it was rewarded when last seen."""
     told: dict[str, list[tuple[int, float, float, float]]] = defaultdict(list)
     for key, product_id, reward, exposure, at in rows(_OWN, [shop_id, list(keys)]):
         if product_id in row_of:
