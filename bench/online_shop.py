@@ -46,7 +46,8 @@ class Shop:
         self._words = catalogue_at(
             shop_id=SHOP, position=2**62, major=self._first.major, named=named, pool=0, seed=seed
         )  # fmt: skip
-        vectors = catalogue.vectors[[catalogue.row_of[product] for product in self._words.product_ids]]
+        row_of = catalogue.row_of  # made anew each time it is asked for
+        vectors = catalogue.vectors[[row_of[product] for product in self._words.product_ids]]
         self._nightly = Nightly(self._first.frozen, self._first.head, self._words, vectors)
 
     def go_on(self, ratings: Ratings, *, until: int, progress: Callable[[int], object]) -> None:

@@ -126,7 +126,7 @@ def seed_measure(
     plain = found[-1]
     for way in (way for way in arguments.ways if way != "plain"):
         found.append(row(way, "steps", None))
-        share = plain["seconds"] / found[-1]["seconds"]
+        share = plain["seconds"] / found[-1]["seconds"] if found[-1]["seconds"] else 1.0
         found.append(row(way, "time", max(1, round(share * plain["steps"]))))
     return found
 
@@ -159,7 +159,7 @@ def _train(
     way: str, options: TrainOptions, encoder: Encoder, catalogue: FileCatalogue, closed: Sequence[ClickThrough],
     start: Artefact, seed: int,
 ) -> tuple[Artefact, int, float]:  # fmt: skip
-    """The artefact, its steps, and the seconds from the end of the first step to the end of the last, of all steps."""
+    """The artefact, its steps, and the seconds that they took."""
     from bench.robustness_ways import taught
     from ranking.learning.candidate import tower_of
     from ranking.learning.enrich import enriched
@@ -174,7 +174,7 @@ def _train(
     given: dict[str, Any] = {"catalogue": catalogue, "options": options, "clicked_for": clicked_for}
     examples = enriched(examples_read(taught_by, encode=before, **given), encode=before, **given)
     judging = examples_read(closed[len(taught_by) :], encode=before, **given)
-    ends: list[float] = []
+    ends = [time.perf_counter()]
 
     def judge(reached: Artefact) -> float:
         ranker = Ranker(remember(tower_of(encoder, reached).encode_query), reached.head)
@@ -185,8 +185,16 @@ def _train(
             frozen=encoder, parent=start, examples=examples, seed=seed, before=before, judge=judge,
             progress=lambda share: ends.append(time.perf_counter()), **given,
         )  # fmt: skip
-    steps = len(trained.losses)
-    return trained.artefact, steps, (ends[-1] - ends[0]) * steps / max(1, steps - 1)
+    return trained.artefact, len(trained.losses), seconds_of(ends)
+
+
+def seconds_of(ends: Sequence[float]) -> float:
+    """What all steps took, by when training began and each step ended (pure).
+
+    The first step warms up: where there are others, it counts as much as they do.
+    """
+    steps = len(ends) - 1
+    return (ends[-1] - ends[1]) * steps / (steps - 1) if steps > 1 else ends[-1] - ends[0]
 
 
 def _typed(ratings: Ratings, kind: str, arguments: argparse.Namespace, seed: int) -> Queries:

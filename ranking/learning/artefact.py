@@ -16,6 +16,7 @@ from ranking.relevance import Head
 
 _MANIFEST = "manifest"
 _TRAINED = "trained."  # before the names of the tensors that training ended with
+_FOLD = "fold."  # and a number, before the names of the tensors of a fold's version
 _SHOPPER = "shopper."  # before the names of the shopper tower's tensors
 
 
@@ -25,6 +26,7 @@ class Artefact:
 
     `expected` is how much more than average the version expects of a product where it was shown, by product id.
     `trained`: where the tensors are an average of versions, those that training ended with; empty where they are the same.
+    `folds` are the tensors of versions each of which was never taught the queries of its fold; they judge, and serve nobody.
     `shopper` is the shopper tower's, empty for a version without one, and `shopper_shape` what these tensors do not say.
     """
 
@@ -33,6 +35,7 @@ class Artefact:
     adapter: dict[str, Any] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
     trained: dict[str, torch.Tensor] = field(default_factory=dict)
+    folds: tuple[dict[str, torch.Tensor], ...] = ()
     shopper: dict[str, torch.Tensor] = field(default_factory=dict)
     shopper_shape: dict[str, Any] = field(default_factory=dict)
 
@@ -42,9 +45,13 @@ def artefact_write(artefact: Artefact) -> bytes:
     manifest: dict[str, Any] = {"adapter": artefact.adapter, "head": artefact.head.to_dict()}
     if artefact.expected:
         manifest["expected"] = artefact.expected
+    if artefact.folds:
+        manifest["folds"] = len(artefact.folds)
     if artefact.shopper:
         manifest["shopper"] = artefact.shopper_shape
     every = artefact.tensors | _prefixed(_TRAINED, artefact.trained) | _prefixed(_SHOPPER, artefact.shopper)
+    for number, tensors_ in enumerate(artefact.folds):
+        every |= _prefixed(f"{_FOLD}{number}.", tensors_)
     tensors = {name: every[name].contiguous() for name in sorted(every)}
     return save(tensors, metadata={_MANIFEST: orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode()})
 
@@ -56,10 +63,11 @@ def artefact_read(content: bytes) -> Artefact:
     every = load(content)
     return Artefact(
         head=Head.from_dict(manifest["head"]),
-        tensors={name: each for name, each in every.items() if not name.startswith((_TRAINED, _SHOPPER))},
+        tensors={name: each for name, each in every.items() if not name.startswith((_TRAINED, _SHOPPER, _FOLD))},
         adapter=manifest["adapter"],
         expected=manifest.get("expected", {}),
         trained=_unprefixed(_TRAINED, every),
+        folds=tuple(_unprefixed(f"{_FOLD}{number}.", every) for number in range(manifest.get("folds", 0))),
         shopper=_unprefixed(_SHOPPER, every),
         shopper_shape=manifest.get("shopper", {}),
     )

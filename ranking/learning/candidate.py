@@ -21,6 +21,7 @@ from ranking.learning.ensemble import as_trained, averaged
 from ranking.learning.evaluate import Ranker, remember, worth
 from ranking.learning.examples import Example, clicked_rows, examples_read
 from ranking.learning.expected import expected_lifts
+from ranking.learning.folds import FOLDS, folds_compared, folds_train, is_folded, ranker_unasked
 from ranking.learning.gate import Verdict, gate
 from ranking.learning.judged import judged_products
 from ranking.learning.options import DEFAULTS, PRIVATE_KINDS, TrainOptions, as_kind
@@ -31,7 +32,7 @@ from ranking.learning.robust import capped
 from ranking.learning.shopper import NO_SHOPPER, shopper_make
 from ranking.learning.shoppers import privately_taught
 from ranking.learning.train import Trained, Watch, torch_as, train, unwatched
-from ranking.learning.trials import trial_of
+from ranking.learning.trials import NOTHING, trial_of
 from ranking.learning.unasked import teaching, unasked_compared, unasked_read
 from ranking.registry import ModelVersion, artefact_load
 
@@ -60,6 +61,7 @@ def candidate_make(
 ) -> Candidate:
     """Train, calibrate and judge. Same parent, range, options and threads: the same artefact, byte by byte.
 
+    What trains quickly is taught by all queries and judged by its folds; of other kinds the kept queries teach none.
     A line keeps its kind of adapter: of options for another kind, what was chosen counts, over the defaults of the line's.
     `base` is the parent's artefact where it was never stored. `yesterday` is what served a day before: how far
     first pages drifted since is told with the other figures. `rival` is what serves where that is not the parent, of the
@@ -76,10 +78,12 @@ def candidate_make(
     frozen = frozen_in_training(frozen, start, options)
     before = remember(tower_of(frozen, base).encode_query)
     part = robust(part, shop_id=shop_id, most=options.most_of_shopper)
-    closed = len(part.train)
-    part = replace(part, train=teaching(part.train, shop_id=shop_id))
+    closed, folded = len(part.train), is_folded(start, options)
+    if not folded:
+        part = replace(part, train=teaching(part.train, shop_id=shop_id))
     older = [] if private else older_read(part, shop_id=shop_id, share=options.replay, seed=seed)
-    unasked = unasked_read(shop_id=shop_id, to_position=part.to_position)
+    older = older if folded else teaching(older, shop_id=shop_id)
+    unasked = [] if folded else unasked_read(shop_id=shop_id, to_position=part.to_position)
     judged = judgements_at(shop_id=shop_id, position=part.to_position)
     catalogue = catalogue_at(
         shop_id=shop_id, position=part.to_position, major=parent.major,
@@ -93,6 +97,15 @@ def candidate_make(
             closed, catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for, curve=curve
         )
 
+    def lists(examples: Sequence[Example]) -> Sequence[Example]:
+        return pooled(examples, looks=options.pooled_looks, curve=curve) if options.pooled else examples
+
+    def learned(parent: Artefact, examples: Sequence[Example]) -> Artefact:
+        return train(
+            frozen=frozen, parent=parent, catalogue=catalogue, examples=examples, clicked_for=clicked_for,
+            options=options, seed=seed,
+        ).artefact  # fmt: skip
+
     with torch_as(threads=options.threads, seed=seed):
         if private:
             own = privately_taught(
@@ -103,9 +116,8 @@ def candidate_make(
         else:
             seen, calibrating = [*examples(older), *examples(part.train)], examples(part.calibrate)
             taught = enriched(
-                pooled(seen, looks=options.pooled_looks, curve=curve) if options.pooled else seen,
-                catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for, curve=curve,
-            )  # fmt: skip
+                lists(seen), catalogue=catalogue, encode=before, options=options, clicked_for=clicked_for, curve=curve
+            )
 
             def worth_of(reached: Artefact) -> float:
                 ranker = Ranker(remember(tower_of(frozen, reached).encode_query), reached.head)
@@ -113,11 +125,16 @@ def candidate_make(
 
             trained = train(
                 frozen=frozen, parent=start, catalogue=catalogue, examples=taught, clicked_for=clicked_for,
-                options=options, seed=seed, before=before, judge=worth_of, progress=progress, watch=watch,
+                options=options, seed=seed, before=before, judge=worth_of, watch=watch,
+                progress=lambda share: progress(share / (1 + FOLDS) if folded else share),
             )  # fmt: skip
-            trained = replace(
-                trained, artefact=averaged(trained.artefact, parent=parent, versions=options.average_versions)
-            )
+            made = averaged(trained.artefact, parent=parent, versions=options.average_versions)
+            if folded:
+                made = replace(made, folds=folds_train(
+                    start, taught, shop_id=shop_id, learn=learned,
+                    progress=lambda share: progress((1 + share * FOLDS) / (1 + FOLDS)),
+                ))  # fmt: skip
+            trained = replace(trained, artefact=made)
         after = remember(tower_of(frozen, trained.artefact).encode_query)
         head = head_calibrated(
             trained.artefact.head, parent=base.head, before=before, after=after, examples=calibrating,
@@ -127,17 +144,23 @@ def candidate_make(
         shown = [] if private else [*seen, *calibrating, *newest]
         lifts = expected_lifts(shown, encode=after, head=head, catalogue=catalogue, parent=base.expected)
         serving = artefact_read(artefact_load(rival.artefact)) if rival else base
-        rated, made = ranker_with(frozen, serving) if rival else Ranker(before, base.head), Ranker(after, head)
+        rated, ranker = ranker_with(frozen, serving) if rival else Ranker(before, base.head), Ranker(after, head)
         shopper = NO_SHOPPER if private else shopper_make(
-            parent=parent, base=base, part=part, catalogue=catalogue, ranker=made, read=examples,
+            parent=parent, base=base, part=part, catalogue=catalogue, ranker=ranker, read=examples,
             options=options, seed=seed,
         )  # fmt: skip
+        artefact = replace(trained.artefact, head=head, expected=lifts)
         never = unasked_compared(
-            serving=rated, candidate=made, closed=unasked, shop_id=shop_id, catalogue=catalogue, lifts=(serving.expected, lifts)
+            serving=rated, candidate=ranker, closed=unasked, shop_id=shop_id, catalogue=catalogue, lifts=(serving.expected, lifts)
         )  # fmt: skip
+        recipe = folds_compared(
+            serving=ranker_unasked(frozen, serving, shop_id=shop_id), candidate=ranker_unasked(frozen, artefact, shop_id=shop_id),
+            lists=lists([*seen, *calibrating, *newest]), catalogue=catalogue, lifts=(serving.expected, lifts),
+            now=max(each.shown_at.timestamp() for each in part.gate),
+        ) if folded else NOTHING  # fmt: skip
         trial = trial_of(
-            serving=rated, candidate=made, newest=newest, past=past, judged=judged, catalogue=catalogue, curve=curve,
-            options=options, seed=seed, unasked=never, replaces=rival is not None,
+            serving=rated, candidate=ranker, newest=newest, past=past, judged=judged, catalogue=catalogue, curve=curve,
+            options=options, seed=seed, unasked=never, folds=recipe, replaces=rival is not None,
             personal=shopper.personal > 0, day_before=ranker_of(frozen, yesterday) if yesterday else None,
         )  # fmt: skip
         verdict = gate(trial)
@@ -147,7 +170,6 @@ def candidate_make(
         | {"shopper": shopper.figures, "gate": verdict.figures, "options": asdict(options)}
         | trained.privacy
     )
-    artefact = replace(trained.artefact, head=head, expected=lifts)
     return Candidate(shopper.put_into(artefact), verdict, metrics, seed)
 
 
@@ -177,8 +199,7 @@ def older_read(part: Split, *, shop_id: int, share: float, seed: int) -> list[Cl
     """A seeded sample of the click-throughs before a range and before those by which forgetting shows."""
     before = part.past[0].closed_position if part.past else part.from_position + 1
     count = round(share * sum(clicked(each) for each in part.train))
-    found = older_click_throughs(shop_id=shop_id, before_position=before, count=count, seed=seed)
-    return teaching(found, shop_id=shop_id)
+    return older_click_throughs(shop_id=shop_id, before_position=before, count=count, seed=seed)
 
 
 def tower_of(frozen: Encoder, artefact: Artefact) -> Encoder:

@@ -15,10 +15,12 @@ import numpy as np
 
 from ranking.counterfactual import Compared, figures_of
 from ranking.learning.evaluate import Doubles, Judged, mean_known
+from ranking.learning.paired import by_query, least_gain
 
 LEAST = 20  # click-throughs: fewer cannot tell a better version from a lucky one
 LEAST_QUERIES = 8  # judged ones, each with many products: a shop's first list is short
 NOISE = 1.0  # standard errors of the paired difference that a figure may fall and still count as not worse
+CHANCE = 0.025  # how often a major version may pass by luck alone, at most
 LOSS_SHARE = 0.02  # how much of the log loss a probability may lose: the head is refitted on few pairs
 Teacher: TypeAlias = Literal["clicks", "judgements"]
 
@@ -28,12 +30,14 @@ class Trial:
     """What a candidate is judged by: both models on the newest click-throughs, and on those from before the range.
 
     The lists are nDCG@10 of each query that the shop judged, (Q,), empty where it judged none. What taught the candidate
-    decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it.
+    decides where it has to be better: on newer click-throughs, or on judged queries that were kept from it. `queries` are
+    those of the newest click-throughs, one for each.
     `overlaps` are of the first ten products of both, (Q,); `day_overlaps` of the candidate's and those of what served a
     day before. `counterfactual`: the clicks a page would have had, by estimator; empty where no page was shown. `crowding`:
     the product that comes from far to most first pages, and to what share of those of the queries that judge. `unasked` is
     the MRR of what searches would answer to queries that never teach, as if nobody had asked them before, of both models,
-    (N,) each.
+    (N,) each. `folds` is the pair accuracy of what searches would answer by the versions that a query never taught, (Q,) each;
+    empty where a kind has no folds.
     """
 
     serving: Judged
@@ -42,6 +46,7 @@ class Trial:
     candidate_past: Judged
     serving_list: Doubles = field(default_factory=lambda: np.zeros(0))
     candidate_list: Doubles = field(default_factory=lambda: np.zeros(0))
+    queries: Sequence[str] = ()
     taught_by: Teacher = "clicks"
     overlaps: Doubles = field(default_factory=lambda: np.zeros(0))
     least_overlap: float = 0.0
@@ -51,11 +56,10 @@ class Trial:
     crowding: tuple[str | None, float] = (None, 0.0)
     most_crowding: float = 1.0
     personal: bool = False  # newer click-throughs say beyond chance that its shopper tower helps those it knows
-    costly: bool = (
-        False  # it makes every product be embedded anew: what it gains on click-throughs must be more than noise
-    )
+    costly: bool = False  # it makes every product be embedded anew: clicks must speak for it beyond chance
     replaces: bool = False  # it takes the serving version's place for another reason than being better
     unasked: tuple[Doubles, Doubles] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
+    folds: tuple[Doubles, Doubles] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,11 @@ def gate(trial: Trial) -> Verdict:
         "unasked_click_throughs": len(trial.unasked[0]),
         "serving_unasked": mean_known(trial.unasked[0]),
         "candidate_unasked": mean_known(trial.unasked[1]),
+    }
+    figures |= {
+        "fold_queries": len(trial.folds[0]),
+        "serving_folds": mean_known(trial.folds[0]),
+        "candidate_folds": mean_known(trial.folds[1]),
     }
     product, share = trial.crowding
     figures["crowding"] = {"product": product, "share": round(share, 4)}
@@ -131,11 +140,20 @@ def better_somewhere(trial: Trial) -> str | None:
         return None if gained is None or gained > 0 else "nDCG@10 on the judgement list is not better"
     pairs = ((trial.serving.accuracy, trial.candidate.accuracy), (trial.serving.mrr, trial.candidate.mrr))
     changes = [(after - before)[~np.isnan(before)] for before, after in pairs if not np.isnan(before).all()]
-    if trial.costly:
-        sure = any(change.mean() > _noise(change) for change in changes)
-        return None if sure else "no figure is better than the serving version's by more than noise"
     fell = changes and max(float(change.mean()) for change in changes) < 0
     return "no figure is better than the serving version's" if fell else None
+
+
+def worth_embedding_everything(trial: Trial) -> str | None:
+    """A major version must gain more than chance explains, paired over queries, in the figure that says so most clearly."""
+    if not trial.costly or trial.replaces or trial.taught_by == "judgements":
+        return None
+    pairs = ((trial.serving.accuracy, trial.candidate.accuracy), (trial.serving.mrr, trial.candidate.mrr))
+    changes = [by_query(after - before, trial.queries) for before, after in pairs if not np.isnan(before).all()]
+    certainty = 1 - CHANCE / max(1, len(changes))  # Bonferroni: each figure is another chance
+    if any(least_gain(change, certainty=certainty) > 0 for change in changes):
+        return None
+    return "no figure is better than the serving version's beyond chance, query by query"
 
 
 def learns_more_than_it_forgets(trial: Trial) -> str | None:
@@ -210,12 +228,28 @@ def serves_unasked_no_worse(trial: Trial) -> str | None:
     return f"MRR of searches nobody asked before falls from {before:.4f} to {after:.4f}"
 
 
+def helps_what_never_taught_it(trial: Trial) -> str | None:
+    """Trained without them, the recipe must order better what queries' shoppers preferred, beyond their standard error: what
+    helps only those that teach is learned by heart, and weights know it already."""
+    gain = trial.folds[1] - trial.folds[0]
+    gain = gain[~np.isnan(gain)]
+    if not len(trial.folds[0]):
+        return None
+    if len(gain) < LEAST_QUERIES:
+        return f"only {len(gain)} queries judge what it does for others, {LEAST_QUERIES} are needed"
+    if gain.mean() >= -_noise(gain) if trial.replaces else gain.mean() > _noise(gain):
+        return None
+    before, after = (float(np.nanmean(each)) for each in trial.folds)
+    return f"pair accuracy of queries that never taught it goes from {before:.4f} to {after:.4f}: no more than chance"
+
+
 CRITERIA: Sequence[Criterion] = (
     judged_by_enough,
     orders_shown_no_worse,
     finds_clicked_no_worse,
     orders_judged_no_worse,
     better_somewhere,
+    worth_embedding_everything,
     learns_more_than_it_forgets,
     stays_calibrated,
     moves_little,
@@ -223,6 +257,7 @@ CRITERIA: Sequence[Criterion] = (
     would_be_clicked_no_less,
     lets_nobody_crowd_in,
     serves_unasked_no_worse,
+    helps_what_never_taught_it,
 )
 
 

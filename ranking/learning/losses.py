@@ -22,7 +22,7 @@ def pairwise_sigmoid(scores: Tensor, gains: Tensor, weights: Tensor) -> Tensor:
     (RankNet), 2005; weights by examination as in Joachims, Swaminathan and Schnabel, "Unbiased Learning-to-Rank with
     Biased Feedback", 2017.
     """
-    scores, gains = _known(scores, weights), _known(gains, weights)
+    scores, gains, weights = _together(scores, gains, weights)
     more = (gains.unsqueeze(2) - gains.unsqueeze(1)).clamp(min=0)  # (B, P, P): how much more i gained than j
     pairs = more * weights.unsqueeze(2) * weights.unsqueeze(1)  # (B, P, P)
     losses = functional.softplus(scores.unsqueeze(1) - scores.unsqueeze(2))  # (B, P, P): of s_i - s_j
@@ -75,6 +75,15 @@ def distillation(scores: Tensor, parent: Tensor) -> Tensor:
 
 def _known(values: Tensor, weights: Tensor) -> Tensor:
     return torch.where(weights > 0, values, 0.0)  # a NaN under the padding would survive a product with 0
+
+
+def _together(scores: Tensor, gains: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The lists without the columns that are padding in all of them: P products have P² pairs, and a batch holds those
+    of every list."""
+    there = weights > 0
+    most = max(1, int(there.sum(dim=1).max())) if there.numel() else 0
+    first = (~there).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]  # (B, most)
+    return _known(scores, weights).gather(1, first), _known(gains, weights).gather(1, first), weights.gather(1, first)
 
 
 def _log(weights: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import orjson
 import torch
 from torch import Tensor, nn
 
+from feedback.joining import ClickThrough
 from ranking.encoders import Encoder, product_text
 from ranking.learning.artefact import Artefact, artefact_read
 from ranking.learning.calibrate import head_calibrated
@@ -20,6 +21,7 @@ from ranking.learning.catalogue import CatalogueAt, catalogue_at
 from ranking.learning.evaluate import Ranker, judge, overlaps, remember
 from ranking.learning.examples import Example, examples_read
 from ranking.learning.expected import expected_lifts
+from ranking.learning.folds import ranker_unasked
 from ranking.learning.gate import LEAST, Trial, Verdict, gate
 from ranking.learning.judged import list_ndcg, relevant_examples
 from ranking.learning.major_job import MajorJob, Towers, job_run
@@ -29,6 +31,7 @@ from ranking.learning.majors import encoded
 from ranking.learning.options import DEFAULTS
 from ranking.learning.pairings import pairings_read
 from ranking.learning.train import torch_as
+from ranking.learning.unasked import unasked_compared, unasked_read
 from ranking.major_towers import base_name, encoder_named, towers_write
 from ranking.registry import ModelVersion, artefact_load
 
@@ -68,9 +71,10 @@ def major_make(
     seed = crc32(f"{parent.shop_id}/{start.artefact}/major/{lesson.from_position}/{lesson.trained_to}".encode())
     base = artefact_read(artefact_load(parent.artefact))
     tower = tower_of(frozen, base)
+    unasked = unasked_read(shop_id=parent.shop_id, to_position=lesson.position)
     catalogue = catalogue_at(
-        shop_id=parent.shop_id, position=lesson.position, major=parent.major, named=lesson.products(),
-        pool=options.pool, seed=seed,
+        shop_id=parent.shop_id, position=lesson.position, major=parent.major, pool=options.pool, seed=seed,
+        named=lesson.products() | {product for each in unasked for product in each.items},
     )  # fmt: skip
 
     def vectors_of(texts: Sequence[str]) -> Any:
@@ -88,7 +92,9 @@ def major_make(
         content = _file(towers, name)
         moved = _encoded_again(catalogue, towers.product, lambda share: progress(_TRAINING + _ENCODING * share))
         against, trained = artefact_read(artefact_load(rival().artefact)), artefact_read(own)
-        found = _judged(trained, frozen, against, towers, lesson, catalogue, moved, options, seed, start is not parent)
+        found = _judged(
+            trained, frozen, against, towers, lesson, unasked, catalogue, moved, options, seed, start is not parent
+        )
     metrics = {
         "taught_by": found.taught_by, "pairings": len(pairings), "examples": len(pairings),
         "queries": len({each.query for each in pairings}), "click_throughs": len(lesson.train),
@@ -107,8 +113,8 @@ class _Found:
 
 
 def _judged(
-    base: Artefact, frozen: Encoder, rival: Artefact, towers: Towers, lesson: MajorLesson, catalogue: CatalogueAt,
-    moved: CatalogueAt, options: MajorOptions, seed: int, replaces: bool,
+    base: Artefact, frozen: Encoder, rival: Artefact, towers: Towers, lesson: MajorLesson, unasked: Sequence[ClickThrough],
+    catalogue: CatalogueAt, moved: CatalogueAt, options: MajorOptions, seed: int, replaces: bool,
 ) -> _Found:  # fmt: skip
     """Calibrate the head on what was kept, as that of a minor version, and put the candidate through the gate."""
     before, after = remember(tower_of(frozen, rival).encode_query), remember(towers.query.encode_query)
@@ -127,12 +133,16 @@ def _judged(
     serving_list, candidate_list = (list_ndcg(side, lesson.kept, catalogue) for side in (serving, candidate))
     taught_by: Literal["clicks", "judgements"] = "clicks" if len(judging) >= LEAST else "judgements"
     moves = overlaps(serving=serving, candidate=candidate, examples=judging, catalogue=catalogue)
+    lifts = expected_lifts([*calibrating, *judging], encode=after, head=head, catalogue=moved, parent=rival.expected)
+    never = unasked_compared(
+        serving=ranker_unasked(frozen, rival, shop_id=catalogue.shop_id), candidate=candidate, closed=unasked,
+        shop_id=catalogue.shop_id, catalogue=catalogue, lifts=(rival.expected, lifts),
+    )  # fmt: skip
     trial = Trial(
-        *newest, *nothing, serving_list, candidate_list, taught_by=taught_by, overlaps=moves,
-        least_overlap=options.least_overlap, replaces=replaces, costly=True,
+        *newest, *nothing, serving_list, candidate_list, taught_by=taught_by, overlaps=moves, unasked=never,
+        queries=[each.key for each in judging], least_overlap=options.least_overlap, replaces=replaces, costly=True,
     )  # fmt: skip
     verdict = gate(trial)
-    lifts = expected_lifts([*calibrating, *judging], encode=after, head=head, catalogue=moved, parent=rival.expected)
     return _Found(Artefact(head, expected=lifts), verdict, taught_by)
 
 

@@ -127,7 +127,12 @@ def supervised_make(
         metrics["pretrain"] = _course(guessed)
     chosen = asdict(options) | ({"language": asdict(language)} if language else {})
     artefact = replace(
-        trained.artefact, head=head, expected=lifts, shopper=base.shopper, shopper_shape=base.shopper_shape
+        trained.artefact,
+        head=head,
+        expected=lifts,
+        folds=base.folds,
+        shopper=base.shopper,
+        shopper_shape=base.shopper_shape,
     )
     return Candidate(artefact, verdict, metrics | {"options": chosen}, seed)
 

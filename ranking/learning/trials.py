@@ -30,13 +30,15 @@ def trial_of(
     seed: int,
     day_before: Ranker | None = None,
     unasked: tuple[Doubles, Doubles] = NOTHING,
+    folds: tuple[Doubles, Doubles] = NOTHING,
     replaces: bool = False,
     personal: bool = False,
 ) -> Trial:
     """Put two versions side by side on the newest click-throughs, on older ones (`past`) and on the judgement list.
 
-    `day_before` is what served a day ago, `unasked` what both are worth to queries that never teach; `replaces`: the serving
-    version is to go for another reason than the candidate's being better; `personal`: taste was found to help in the candidate.
+    `day_before` is what served a day ago, `unasked` what both are worth to queries that never teach, `folds` how well they
+    order what never taught their folds; `replaces`: the serving version is to go for another reason than the candidate's
+    being better; `personal`: taste was found to help in the candidate.
     """
     new_before, new_after = judge(serving=serving, candidate=candidate, examples=newest, catalogue=catalogue)
     old_before, old_after = judge(serving=serving, candidate=candidate, examples=past, catalogue=catalogue)
@@ -60,6 +62,8 @@ def trial_of(
         crowding=crowding_in(serving=serving, candidate=candidate, examples=newest, catalogue=catalogue),
         most_crowding=options.most_crowding,
         unasked=unasked,
+        folds=folds,
+        queries=[example.key for example in newest],
         replaces=replaces,
         personal=personal,
     )

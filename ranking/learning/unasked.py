@@ -1,7 +1,8 @@
 """Queries that never teach θ: by them the gate sees what a version does for queries that nobody asked before.
 
-One query in seven, chosen by a hash of its words, is kept from every version of a shop. Judged is what a search would answer
-if nobody had asked it yet: ŷ × w, with w from near contexts and from how products do everywhere, but not from its own clicks.
+One query in seven, chosen by a hash of its words, is kept from every version of a shop whose kind takes long to train; what
+trains quickly is judged by all (folds.py). Judged is what a search would answer if nobody had asked it yet: ŷ × w, with w
+from near contexts and from how products do everywhere, but not from its own clicks.
 What ŷ alone gains there may be what w knew already, and the same thing learned twice counts twice.
 """
 
@@ -11,8 +12,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventlog.database import rows
 from feedback.joining import ClickThrough
@@ -48,9 +51,16 @@ def unasked_read(*, shop_id: int, to_position: int) -> list[ClickThrough]:
     return [each for each in newest if each.context_key is not None and is_kept(shop_id, each.context_key)][-MOST:]
 
 
+Sums: TypeAlias = tuple[NDArray[np.int64], Doubles]  # rows (R,), and what is known of them (3, R)
+NONE: Sums = (np.zeros(0, dtype=np.int64), np.zeros((3, 0)))
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of products without a query's own feedback, by row of a catalogue: of all, and lent to each key."""
+    """What is known of products, by row of a catalogue: of all, lent to each key, and each key's own, which is taken out.
+
+    `own` holds reward, exposure and breadth of a key's rows: what would not be known had nobody asked it.
+    """
 
     product_reward: Doubles
     product_exposure: Doubles
@@ -58,15 +68,20 @@ class Surroundings:
     shop: ShopEvidence
     options: WeightOptions  # by the shop's table of signals
     lent: Mapping[str, tuple[Doubles, Doubles]]
+    own: Mapping[str, Sums]
+    asked: frozenset[str]
 
     def evidence(self, key: str, expected: Doubles) -> Evidence:
         """Evidence of a query that nobody asked yet; `expected` (N,) is what a version expects of exposure."""
         nothing = np.zeros_like(self.product_reward)
         reward, exposure = self.lent.get(key, (nothing, nothing))
+        others = np.stack([self.product_reward, self.product_exposure, self.product_breadth])
+        at, own = self.own.get(key, NONE)
+        others[:, at] = np.maximum(others[:, at] - own, 0.0)
         return Evidence(
-            product_reward=self.product_reward,
-            product_exposure=self.product_exposure * expected,
-            product_breadth=self.product_breadth,
+            product_reward=others[0],
+            product_exposure=others[1] * expected,
+            product_breadth=others[2],
             context_reward=nothing,
             context_exposure=nothing,
             near_reward=reward,
@@ -105,16 +120,14 @@ def unasked_mrr(
 
     `lifts` is what the ranker's version expects of exposure, by product id.
     """
-    expected = np.array([lifts.get(product_id, 1.0) for product_id in catalogue.product_ids], dtype=np.float64)
+    expected = lifts_by_row(lifts, catalogue)
     scores: dict[str, Doubles] = {}
     found = []
     for each in closed:
         key = each.context_key or ""
         if key not in scores:
-            text = each.context_text or key
-            y = ranker.relevance(text, catalogue)
-            scores[key] = (
-                y * weights(relevance=y, evidence=around.evidence(key, expected), options=around.options).weight
+            scores[key] = score_unasked(
+                ranker, each.context_text or key, key, catalogue=catalogue, around=around, expected=expected
             )
         wanted = np.zeros(len(catalogue.product_ids), dtype=np.bool_)
         wanted[[catalogue.rows[p] for p, kinds in each.outcomes.items() if p in catalogue.rows and gain(kinds) > 0]] = (
@@ -122,6 +135,20 @@ def unasked_mrr(
         )
         found.append(mrr_at_k(scores[key], wanted, k=len(wanted)))
     return np.array(found, dtype=np.float64)
+
+
+def lifts_by_row(lifts: Mapping[str, float], catalogue: CatalogueAt) -> Doubles:
+    """What a version expects of exposure, by row; 1 where it has seen none."""
+    return np.array([lifts.get(product_id, 1.0) for product_id in catalogue.product_ids], dtype=np.float64)
+
+
+def score_unasked(
+    ranker: Ranker, text: str, key: str, *, catalogue: CatalogueAt, around: Surroundings, expected: Doubles
+) -> Doubles:
+    """ŷ × w of every product for a query as if nobody had asked it before, (N,)."""
+    y = ranker.relevance(text, catalogue)
+    found: Doubles = y * weights(relevance=y, evidence=around.evidence(key, expected), options=around.options).weight
+    return found
 
 
 _PRODUCTS = """
@@ -133,6 +160,9 @@ SELECT w.reward, w.exposure, w.at, w.breadth, w.breadth_at, coalesce(l.documents
 _NEAR = """
 SELECT c.key, n.neighbour_id, n.similarity, o.reward, o.at
   FROM ranking_context c JOIN ranking_contextneighbour n ON n.context_id = c.id JOIN ranking_context o ON o.id = n.neighbour_id
+ WHERE c.shop_id = %s AND c.kind = 'query' AND c.key = ANY(%s::text[])"""
+_OWN = """
+SELECT c.key, o.product_id, o.reward, o.exposure, o.at FROM ranking_context c JOIN ranking_contextweight o ON o.context_id = c.id
  WHERE c.shop_id = %s AND c.kind = 'query' AND c.key = ANY(%s::text[])"""
 _LENT = """
 SELECT context_id, product_id, reward, exposure, at FROM ranking_contextweight WHERE context_id = ANY(%s::bigint[])"""
@@ -148,7 +178,24 @@ def surroundings_read(*, shop_id: int, keys: Sequence[str], catalogue: Catalogue
         sums[2, row] = decayed(breadth, breadth_at, now, options.breadth_half_life_seconds)
     reward_, exposure_, breadth_ = sums
     shop, lent = _shop(shop_id, now, options), _lent(shop_id, keys, row_of, count, now, options)
-    return Surroundings(reward_, exposure_, breadth_, shop, options, lent)
+    own = _own(shop_id, keys, row_of, now, options)
+    return Surroundings(reward_, exposure_, breadth_, shop, options, lent, own, frozenset(keys))
+
+
+def _own(
+    shop_id: int, keys: Sequence[str], row_of: Mapping[str, int], now: float, options: WeightOptions
+) -> dict[str, Sums]:
+    """What each query itself added to what is known of products everywhere; its breadth as if it was rewarded when last seen."""
+    told: dict[str, list[tuple[int, float, float, float]]] = defaultdict(list)
+    for key, product_id, reward, exposure, at in rows(_OWN, [shop_id, list(keys)]):
+        if product_id in row_of:
+            left = decayed([reward, exposure], at, now, options.global_half_life_seconds)
+            breadth = float(decayed(1.0, at, now, options.breadth_half_life_seconds)) if reward > 0 else 0.0
+            told[key].append((row_of[product_id], float(left[0]), float(left[1]), breadth))
+    return {
+        key: (np.array([each[0] for each in of], dtype=np.int64), np.array([each[1:] for each in of]).T)
+        for key, of in told.items()
+    }
 
 
 def _shop(shop_id: int, now: float, options: WeightOptions) -> ShopEvidence:

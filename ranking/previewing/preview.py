@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from eventlog.database import snapshot
-from ranking.learning.counterfactual import Compared, Logged, compared
+from ranking.counterfactual import Compared, Logged, compared
 from ranking.learning.evaluate import Doubles
 from ranking.model_diff import Moved
 from ranking.previewing.reading import Asked, asked_read, near_read

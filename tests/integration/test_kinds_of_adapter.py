@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from eventlog.consume import checkpoint_read, sequence_and_drain
 from feedback.selectors import closed_click_throughs
@@ -15,6 +16,7 @@ from ranking.judgements import judgements_record
 from ranking.learning import gate
 from ranking.learning.artefact import artefact_read, artefact_write
 from ranking.learning.candidate import candidate_make
+from ranking.learning.folds import FOLDS, fold_of
 from ranking.learning.major_job import MajorJob, towers_start
 from ranking.learning.major_lesson import lesson_make
 from ranking.learning.major_options import MAJOR
@@ -32,6 +34,7 @@ from tests.tiny_encoder import tiny_encoder_write
 
 SHOP_ID = 1
 EVERY = 67  # 101 click-throughs a version
+SOON = replace(DEFAULTS, most_steps=20)  # as by default, six times a version
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +54,7 @@ def _shop(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch, tiny_encoder
 @pytest.fixture
 def projected(_shop: None) -> ModelVersion:
     """Serves, and has a projection."""
-    return version_of(DEFAULTS)
+    return version_of(SOON)
 
 
 def version_of(options: TrainOptions) -> ModelVersion:
@@ -72,11 +75,29 @@ def test_the_same_range_gives_the_same_bytes_by_the_defaults(projected: ModelVer
     assert part is not None
     frozen = encoder_frozen(projected.config["encoder_name"])
     first, again = (
-        artefact_write(candidate_make(parent=projected, frozen=frozen, part=part).artefact) for _ in range(2)
+        artefact_write(candidate_make(parent=projected, frozen=frozen, part=part, options=SOON).artefact)
+        for _ in range(2)
     )
 
     assert first == again
     assert first != artefact_load(projected.artefact)
+
+
+def test_what_shoppers_click_for_the_queries_of_a_fold_changes_nothing_in_its_version(projected: ModelVersion) -> None:
+    part = range_read(shop_id=SHOP_ID, after=checkpoint_read(consumer(SHOP_ID)), every=EVERY)
+    assert part is not None
+    others = [each for each in part.train if fold_of(SHOP_ID, each.context_key or "") != 2]
+    frozen, options = encoder_frozen(projected.config["encoder_name"]), replace(SOON, replay=0.0)
+    every, without = (
+        candidate_make(parent=projected, frozen=frozen, part=each, options=options).artefact
+        for each in (part, replace(part, train=others))
+    )
+
+    alike = [
+        torch.equal(every.folds[n]["projection.shift"], without.folds[n]["projection.shift"]) for n in range(FOLDS)
+    ]
+    assert alike == [n == 2 for n in range(FOLDS)]
+    assert not torch.equal(every.tensors["projection.shift"], without.tensors["projection.shift"])
 
 
 def test_a_private_version_after_a_projection_learns_in_the_private_form(projected: ModelVersion) -> None:
@@ -147,8 +168,8 @@ def test_judgements_teach_a_projection_as_well(projected: ModelVersion, monkeypa
     assert kind_of(model_get(shop_id=SHOP_ID, version=outcome.version)) == "projection"
 
 
-def test_the_shadow_asks_the_queries_that_teach_nothing_too(projected: ModelVersion) -> None:
-    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=EVERY, options=replace(DEFAULTS, least_overlap=0.0))
+def test_the_shadow_judges_a_projection_by_its_folds_too(projected: ModelVersion) -> None:
+    outcome = shop_train(shop_id=SHOP_ID, now=NOW, every=EVERY, options=replace(SOON, least_overlap=0.0))
     assert outcome is not None
     end = checkpoint_read("click_throughs")
     closed = closed_click_throughs(shop_id=SHOP_ID, after_position=0, to_position=end)[-60:]
@@ -162,5 +183,16 @@ def test_the_shadow_asks_the_queries_that_teach_nothing_too(projected: ModelVers
         position=end,
     )
 
-    assert verdict.figures["unasked_click_throughs"] >= 20
-    assert verdict.figures["serving_unasked"] is not None
+    assert verdict.figures["fold_queries"] > 15
+    assert verdict.figures["serving_folds"] != verdict.figures["candidate_folds"]
+    assert verdict.figures["unasked_click_throughs"] == 0
+
+
+@pytest.mark.usefixtures("_shop")
+def test_a_line_of_lora_is_judged_by_queries_that_never_teach() -> None:
+    version = version_of(TrainOptions(learning_rate=0.01))
+
+    assert artefact_read(artefact_load(version.artefact)).folds == ()
+    assert version.metrics["kept"] > 0
+    assert version.metrics["gate"]["unasked_click_throughs"] >= 20
+    assert version.metrics["gate"]["fold_queries"] == 0
