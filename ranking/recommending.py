@@ -23,7 +23,7 @@ from ranking.strategies.asked import Asked
 from ranking.strategies.candidates import Found, candidates_read
 from ranking.strategies.content import content_vector
 from ranking.strategies.mixes import MIXES, Surface
-from ranking.strategies.mixing import evidence_of, proposals, relevance_of
+from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
 from ranking.strategies.registry import NAMES
 from ranking.strategies.sizes import ITEMS
 from ranking.towers import Model, serving
@@ -49,6 +49,7 @@ class RecommendRequest:
     now: float = 0.0  # seconds since 1970
     subject: UUID | None = None  # reference of the shopper who asks, if known
     again: bool = True  # whether what the shopper bought may be shown again
+    mix: Mix | None = None  # instead of the surface's first
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def rank(request: RecommendRequest, model: Model) -> Recommended:
     visitor = visitor_read(shop_id=request.shop_id, reference=request.subject, now=request.now)
     asked, items = asked_of(request, visitor)
     segment = segment_of(visitor)
-    mix, propensity = MIXES[request.surface][0], 1.0
+    mix, propensity = request.mix or MIXES[request.surface][0], 1.0
     found = candidates_read(
         shop_id=request.shop_id,
         snapshot=seen,
