@@ -100,7 +100,7 @@ def _seconds(column: Any) -> Any:
     numbers = pd.to_numeric(column, errors="coerce") if not _is_date(column) else pd.Series(np.nan, index=column.index)
     if numbers.notna().any():
         return numbers.astype(np.float64).floordiv(1)
-    dates = pd.to_datetime(column, errors="coerce", utc=True)
+    dates = pd.to_datetime(column, errors="coerce", utc=True, format="mixed")
     return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().floordiv(1)
 
 

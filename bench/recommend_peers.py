@@ -85,11 +85,11 @@ class Als(Peer):
     _model: Any = field(default=None, repr=False)
 
     def learn(self, past: Past) -> None:
-        self._model = AlternatingLeastSquares(
-            factors=self.factors, regularization=self.regularization, alpha=self.alpha, iterations=15, random_state=0,
-            num_threads=os.cpu_count() or 1, use_gpu=False,
-        )  # fmt: skip
         with threadpool_limits(1, "blas"):  # it says itself that BLAS threads get in the way of its own
+            self._model = AlternatingLeastSquares(
+                factors=self.factors, regularization=self.regularization, alpha=self.alpha, iterations=15, random_state=0,
+                num_threads=os.cpu_count() or 1, use_gpu=False,
+            )  # fmt: skip
             self._model.fit(matrix_of(past, counts=self.counts), show_progress=False)
 
     def scores(self, past: Past, question: Question) -> Floats | None:
