@@ -78,7 +78,7 @@ def _arguments() -> argparse.Namespace:
     made.add_argument("--sample", type=int, default=20_000, metavar="N", help="events of P2 that are asked (20,000)")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument(
-        "--contexts", type=int, default=2_000, metavar="N", help="cases of the tail that each side tunes on (2,000)"
+        "--contexts", type=int, default=4_000, metavar="N", help="cases of the tail that each side tunes on (4,000)"
     )
     made.add_argument(
         "--encoder", default="minilm", help="of the titles, as FRESHET_ENCODER takes it (minilm: English)"

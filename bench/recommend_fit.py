@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bench.recommend_log import Log
-from bench.recommend_protocols import Question, p2_questions
-from bench.recommend_walk import Modes, asked
+from bench.recommend_protocols import Question
+from bench.recommend_walk import Modes
 from ranking.strategies.fitting import Case, mix_fit
 from ranking.strategies.mixes import MIXES
 from ranking.strategies.mixing import Mix
@@ -38,19 +38,21 @@ def p1_mixes(log: Log, vectors: NDArray[np.float32], tail: Sequence[Question], m
 def p2_mixes(
     log: Log, vectors: NDArray[np.float32], modes: Modes, *, inner: int, cut: int, contexts: int, seed: int
 ) -> dict[str, Mix]:
-    """A mix of each mode, fitted to about `contexts` sampled events of the tail, each at its own moment."""
-    every = p2_questions(log, start=inner, end=cut, sample=len(log), seed=seed)
+    """A mix of each mode, fitted to about `contexts` sampled events of the tail, each at its own moment.
+
+    As for the plain mix: of the same share of the events `new` takes those that are.
+    """
+    share = min(1.0, contexts / (log.first_from(cut) - log.first_from(inner)))
     found = {}
     for mode, again in modes.items():
         shop = Shop(vectors, np.full(len(vectors), float(inner)))
-        count = sum(asked(question, again) for question in every)
         found[mode] = _fitted(
             cases_walk(
                 _taken(log, cut, label=f"walk, {mode}"),
                 memory=Memory(shop.arrived_at),
                 shop=shop,
                 after=inner - 1.0,
-                share=min(1.0, contexts / max(count, 1)),
+                share=share,
                 seed=seed,
                 again=again,
             )

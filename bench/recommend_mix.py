@@ -70,7 +70,7 @@ class PlainMix(Peer):
         """Each part of each item in [0, 1], (P, N)."""
         items, at = past.newest_items(question.shopper, ITEMS)
         found = [np.zeros(len(self._vectors))] * len(self.names)
-        found[3] = past.week(question.at)
+        found[3] = past.popular(question.at)
         if len(items):
             found[0] = self._covisits.sums[items].sum(axis=0)
             found[1:3] = self._content(items, at)

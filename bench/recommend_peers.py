@@ -66,12 +66,12 @@ def row_of(past: Past, shopper: int, *, counts: bool) -> sparse.csr_matrix:
 
 @dataclass
 class Popularity(Peer):
-    """What was taken most in the last seven days."""
+    """What was taken most, with a half-life of seven days."""
 
     refit_seconds: float = np.inf
 
     def scores(self, past: Past, question: Question) -> Floats | None:
-        return past.week(question.at)
+        return past.popular(question.at)
 
 
 @dataclass
@@ -199,7 +199,8 @@ PEERS: Mapping[str, list[Maker]] = {
     "als": _grid(Als, [dict(factors=64, alpha=1.0), dict(factors=128, alpha=1.0), dict(factors=64, alpha=10.0),
                        dict(factors=128, alpha=10.0)]),
     "bpr": _grid(Bpr, [dict(learning_rate=0.05), dict(learning_rate=0.02)]),
-    "knn": _grid(Knn, [dict(neighbours=50), dict(neighbours=500), dict(neighbours=50, counts=True),
-                       dict(neighbours=500, counts=True), dict(neighbours=500, k1=100.0, b=0.8)]),
+    # b 0.2 on toys; counts where things are bought again
+    "knn": _grid(Knn, [dict(neighbours=50), dict(neighbours=50, k1=0.5, b=0.2), dict(neighbours=500, k1=0.5, b=0.2),
+                       dict(neighbours=50, counts=True), dict(neighbours=500, counts=True)]),
     "ease": _grid(Ease, [dict(penalty=100.0), dict(penalty=300.0), dict(penalty=1000.0)]),
 }  # fmt: skip

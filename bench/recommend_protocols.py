@@ -9,9 +9,10 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.recommend_log import Ints, Log
+from bench.recommend_log import DAY, Ints, Log
 
 T = TypeVar("T")
+POPULAR_HALF_LIFE = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +98,20 @@ class Past:
     log: Log
     end: int = 0  # events before this number are known
     events: dict[int, list[int]] = field(default_factory=dict)  # of each shopper, oldest first
+    _popular: NDArray[np.float64] = field(init=False, repr=False)  # (N,), decayed to `_popular_at`
+    _popular_at: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._popular = np.zeros(len(self.log.item_ids))
 
     def move(self, moment: int) -> Iterator[int]:
         """Learn what happened before the moment, and give the number of each event just before it is learnt."""
         for n in range(self.end, self.log.first_from(moment)):
             yield n
             self.events.setdefault(int(self.log.shopper[n]), []).append(n)
+            if self.log.at[n] != self._popular_at:
+                self._popular, self._popular_at = self.popular(int(self.log.at[n])), int(self.log.at[n])
+            self._popular[self.log.item[n]] += 1.0
             self.end = n + 1
 
     def of(self, shopper: int) -> Ints:
@@ -116,7 +125,6 @@ class Past:
         kept = numbers[np.sort(first)][:most]
         return self.log.item[kept], self.log.at[kept]
 
-    def week(self, moment: int, days: int = 7) -> NDArray[np.float64]:
-        """How often each item was taken in the days before, (N,)."""
-        recent = self.log.item[self.log.first_from(moment - days * 86_400) : self.end]
-        return np.bincount(recent, minlength=len(self.log.item_ids)).astype(np.float64)
+    def popular(self, moment: int) -> NDArray[np.float64]:
+        """How often each item was taken, with a half-life of seven days, (N,)."""
+        return np.asarray(self._popular * np.exp2(-(moment - self._popular_at) / POPULAR_HALF_LIFE))

@@ -55,7 +55,7 @@ def peer_answers(
     for past, question in walk(log, questions, peer, label=label):
         scores = peer.scores(past, question)
         if scores is None:
-            scores = past.week(question.at)
+            scores = past.popular(question.at)
         had = np.unique(log.item[past.of(question.shopper)])
         for mode, again in modes.items():
             if asked(question, again):

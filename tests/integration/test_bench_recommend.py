@@ -23,7 +23,6 @@ from bench.recommend_peers import PEERS
 from bench.recommend_protocols import Question
 from eventlog.database import rows, scalar
 from ranking.strategies.mixes import MIXES
-from tests.cast import SmallShop
 
 WORDS = ("red mug", "oak table", "wool scarf")
 MIX = MIXES["home"][0]
@@ -49,7 +48,7 @@ def log(tmp_path: Path) -> Log:
 
 
 @pytest.fixture
-def told(log: Log, empty_shop: SmallShop) -> Shop:
+def told(log: Log, real_db: None) -> Shop:
     shop = Shop(log)
     shop.offer(released_at=int(log.at[-1]))
     return shop
@@ -96,7 +95,7 @@ def plan(log: Log, **changed: Any) -> Any:
     )
 
 
-def test_p1_measures_all_by_the_same_keys_and_finds_who_likes_what(log: Log, empty_shop: SmallShop) -> None:
+def test_p1_measures_all_by_the_same_keys_and_finds_who_likes_what(log: Log, real_db: None) -> None:
     results = measure(log, plan(log))
 
     assert set(results["baselines"]) == {*PEERS, "mix"}

@@ -133,11 +133,13 @@ def test_what_happens_at_one_moment_is_not_known_at_that_moment() -> None:
     assert past.newest_items(0, 2)[0].tolist() == [4, 0]  # e and a again, each once
 
 
-def test_a_week_of_popularity_ends_at_the_moment() -> None:
+def test_popularity_halves_in_a_week_and_knows_nothing_of_the_moment_itself() -> None:
     past = Past(SMALL)
-    list(past.move(9 * DAY))
+    list(past.move(10 * DAY))
 
-    assert past.week(9 * DAY).tolist() == [0, 1, 1, 0, 0, 0]
+    assert past.popular(10 * DAY) == pytest.approx(
+        2 ** (-np.array([9, 8, 7, np.inf, np.inf, np.inf]) / 7) * [2, 1, 1, 0, 0, 0]
+    )
 
 
 def test_items_are_cold_that_nobody_took_before() -> None:
@@ -269,7 +271,7 @@ def test_peers_are_asked_with_what_was_strictly_earlier_and_fitted_once_a_week()
     assert peer.known == list(range(10, 30))
     assert peer.fits == [10, 17, 24]
     assert (len(answers["all"].questions), len(answers["new"].questions)) == (20, 0)
-    assert answers["all"].listed[0][:2] == (3, 0)  # of nobody known: by the last seven days, ties by row
+    assert answers["all"].listed[0][:3] == (3, 2, 1)  # of nobody known: what is popular
 
 
 def tastes(seed: int = 0) -> Log:
@@ -337,7 +339,7 @@ def test_a_plain_mix_of_a_shopper_without_history_is_what_is_popular() -> None:
     scores = mix.scores(past, Question(shopper=0, at=5 * DAY, wanted=(0,)))
 
     assert scores is not None
-    assert scores.argmax() == past.week(5 * DAY).argmax()
+    assert scores.argmax() == past.popular(5 * DAY).argmax()
 
 
 def test_new_asks_only_what_the_shopper_did_not_have() -> None:
