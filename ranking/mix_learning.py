@@ -17,13 +17,13 @@ from ranking.learning.evaluate import mrr_at_k
 from ranking.mix_state import arms
 from ranking.projections.vectors import embedding_table
 from ranking.registry import model_serving
-from ranking.strategies.asked import Floats
 from ranking.strategies.fitting import Case, mix_fit
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, relevance_of
 from ranking.strategies.sizes import ITEMS_OF
 from ranking.strategies.walking import Shop, Taken, cases_walk
 from ranking.vector_formats import vectors_matrix
+from ranking.visits.asked import Floats
 from ranking.visits.memory import Memory
 
 VISITS = 200_000  # newest ones that are walked

@@ -13,10 +13,10 @@ from ranking.diversity import CANDIDATES, diversify
 from ranking.diversity_setting import DiversityOptions
 from ranking.listing import Listing, Ruled, listing_make
 from ranking.scoring import Scores
-from ranking.strategies.asked import Asked, Floats
 from ranking.strategies.candidates import Found
 from ranking.strategies.newcomers import with_newcomers
 from ranking.vector_formats import vectors_matrix
+from ranking.visits.asked import Asked, Floats
 
 ARRANGED = 300  # of the best: more than a page and all that rules may take from it
 

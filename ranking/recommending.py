@@ -28,7 +28,6 @@ from ranking.rules.selectors import Standing, rules_standing
 from ranking.scoring import Scores
 from ranking.serving import evidence_of as weights_evidence
 from ranking.serving import explanation
-from ranking.strategies.asked import Asked
 from ranking.strategies.candidates import Found, candidates_read
 from ranking.strategies.content import content_vector
 from ranking.strategies.mixes import Surface
@@ -36,6 +35,7 @@ from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
 from ranking.strategies.registry import NAMES
 from ranking.strategies.sizes import ITEMS
 from ranking.towers import Model, serving
+from ranking.visits.asked import Asked
 from ranking.visits.reading import Items, Visitor, asked_of_products, asked_of_steps, items_by_product, visitor_read
 from ranking.weights.evidence import Evidence
 from ranking.weights.formula import weights

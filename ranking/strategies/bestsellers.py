@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ranking.strategies.asked import Asked, Floats, Pool
 from ranking.strategies.popular import UNIT
 from ranking.strategies.strategy import Strategy, log_odds_like
+from ranking.visits.asked import Asked, Floats, Pool
 
 
 def evidence(asked: Asked, pool: Pool) -> Floats:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranking.strategies.asked import Asked, Floats, Ints, Pool, spread
 from ranking.strategies.strategy import MOST, Strategy
+from ranking.visits.asked import Asked, Floats, Ints, Pool, spread
 
 
 def propose(asked: Asked) -> Ints:

@@ -17,8 +17,8 @@ from eventlog.database import rows
 from ranking.filters import Filter
 from ranking.projections.vectors import embedding_table
 from ranking.retrieval import WHOLE, Candidates, Snapshot
-from ranking.strategies.asked import Pool
 from ranking.vector_formats import vector_text
+from ranking.visits.asked import Pool
 from ranking.visits.popularity import HALF_LIVES, popularity_order
 from ranking.weights.decay import MOST_HALF_LIVES, decay
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from eventlog.database import rows
 from ranking.projections.vectors import embedding_table
-from ranking.strategies.asked import Asked, Floats
 from ranking.strategies.next_for_you import lately
 from ranking.strategies.sizes import CONTENT_ITEMS
 from ranking.vector_formats import vectors_matrix
+from ranking.visits.asked import Asked, Floats
 from ranking.visits.reading import Items
 
 

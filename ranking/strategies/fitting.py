@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.strategies.asked import Floats
 from ranking.strategies.mixing import Mix
 from ranking.strategies.registry import NAMES
+from ranking.visits.asked import Floats
 
 PULL = 1e-3  # per case: with some hundred cases it decides only what they leave open
 STEPS = 50

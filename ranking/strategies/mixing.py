@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranking.relevance import sigmoid
-from ranking.strategies.asked import Asked, Floats, Ints, Pool
 from ranking.strategies.registry import NAMES, STRATEGIES
 from ranking.strategies.strategy import Strategy
+from ranking.visits.asked import Asked, Floats, Ints, Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

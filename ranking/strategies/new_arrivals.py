@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranking.strategies.asked import Asked, Floats, Pool
 from ranking.strategies.strategy import Strategy
+from ranking.visits.asked import Asked, Floats, Pool
 from ranking.weights.options import DAY_SECONDS
 
 HALF_LIFE_SECONDS = 30 * DAY_SECONDS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ranking.strategies import together
-from ranking.strategies.asked import Asked, Floats, Ints, Pool, spread
 from ranking.strategies.strategy import MOST, Strategy, log_odds_like
+from ranking.visits.asked import Asked, Floats, Ints, Pool, spread
 
 ITEMS = 3.0  # an item counts half as much as the one so many places before it
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ranking.strategies.asked import Asked, Floats, Pool
 from ranking.strategies.strategy import Strategy, log_odds_like
+from ranking.visits.asked import Asked, Floats, Pool
 
 UNIT = 1e-5  # of the shop's visits
 

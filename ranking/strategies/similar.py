@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranking.strategies.asked import Asked, Floats, Pool
 from ranking.strategies.strategy import Strategy
+from ranking.visits.asked import Asked, Floats, Pool
 
 
 def evidence(asked: Asked, pool: Pool) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ranking.strategies.asked import Asked, Floats, Ints, Pool
+from ranking.visits.asked import Asked, Floats, Ints, Pool
 
 Evidence = Callable[[Asked, Pool], Floats]
 Propose = Callable[[Asked], Ints]

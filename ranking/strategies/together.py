@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranking.strategies.asked import Asked, Floats, Ints, Pool, spread
 from ranking.strategies.strategy import MOST, Strategy, log_odds_like
+from ranking.visits.asked import Asked, Floats, Ints, Pool, spread
 from ranking.visits.companions import scale
 
 SMOOTHING = 5.0  # visits: a product that was met with twice says little of what goes with it

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.strategies.asked import Asked, Floats, Ints
 from ranking.strategies.candidates import NEAREST, NEWEST, POPULAR, TRENDING
 from ranking.strategies.fitting import Case
 from ranking.strategies.mixing import evidence_of, proposals
 from ranking.strategies.next_for_you import lately
 from ranking.strategies.sizes import CONTENT_ITEMS, ITEMS
+from ranking.visits.asked import Asked, Floats, Ints
 from ranking.visits.memory import Memory
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.strategies.asked import OWNED, Asked, Floats, Ints, Pool
+from ranking.visits.asked import OWNED, Asked, Floats, Ints, Pool
 from ranking.visits.companions import PAIR, SUMS, Companions, Pairs, companions_add, pairs_of, scale
 from ranking.visits.options import VISITS, VisitOptions, pull
 from ranking.visits.owned import Owned

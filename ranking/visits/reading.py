@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 
 from eventlog.database import query, rows
-from ranking.strategies.asked import OWNED, Asked, Floats, Ints
+from ranking.visits.asked import OWNED, Asked, Floats, Ints
 from ranking.visits.companions import SUMS, Companions, companions_unpack, scale
 from ranking.visits.options import VISITS
 from ranking.visits.pending import with_waiting

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ranking.strategies.asked import OWNED, Asked, Pool, spread
 from ranking.strategies.buy_again import BUY_AGAIN
 from ranking.strategies.mixes import MIXES
 from ranking.strategies.mixing import evidence_of, proposals, relevance_of
@@ -18,6 +17,7 @@ from ranking.strategies.similar import SIMILAR
 from ranking.strategies.strategy import MOST, Strategy
 from ranking.strategies.together import TOGETHER
 from ranking.strategies.trending import TRENDING
+from ranking.visits.asked import OWNED, Asked, Pool, spread
 from ranking.visits.companions import COMPANION, scale
 
 NOW = 1_750_000_000.0
