@@ -141,7 +141,8 @@ class Memory:
     def popularity(self, now: float) -> Floats:
         """Visits of each product by day, week and month as of now, (3, N)."""
         age = np.where(np.isfinite(self.at), now - self.at, 0.0)
-        return self.sums * np.exp2(-age / self._half_lives[:, None])
+        found: Floats = self.sums * np.exp2(-age / self._half_lives[:, None])
+        return found
 
     def pool(self, rows: Ints, *, now: float, dense: Floats, popularity: Floats) -> Pool:
         """These products as candidates; `dense` (N,) and `popularity` (3, N) are of all products."""

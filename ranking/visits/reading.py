@@ -88,13 +88,15 @@ def items_by_product(shop_id: int, product_ids: Sequence[str]) -> Items:
 
 def _items(found: Sequence[tuple[Any, ...]]) -> Items:
     waiting = [companions_unpack(row[2] or b"") for row in found]
+    lasting, recent = (
+        np.array([row[3 + n] + float(noted[name].sum()) for row, noted in zip(found, waiting, strict=True)])
+        for n, name in enumerate(SUMS)
+    )
     return Items(
         np.array([row[0] for row in found], dtype=np.int64),
         [with_waiting(companions_unpack(row[1] or b""), row[2]) for row in found],
-        *(
-            np.array([row[3 + n] + float(noted[name].sum()) for row, noted in zip(found, waiting, strict=True)])
-            for n, name in enumerate(SUMS)
-        ),
+        lasting,
+        recent,
         [row[5] for row in found],
     )
 

@@ -30,7 +30,8 @@ def added(pieces: list[list[tuple[int, int, float]]], options: VisitOptions) -> 
 
 @given(st.lists(pair, min_size=1, max_size=60), st.lists(st.integers(1, 20), min_size=1))
 def test_lists_are_the_same_however_the_log_is_cut(pairs: list[tuple[int, int, float]], sizes: list[int]) -> None:
-    pieces, start = [], 0
+    pieces: list[list[tuple[int, int, float]]] = []
+    start = 0
     while start < len(pairs):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(pairs[start : start + size])
