@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from ranking.scoring import Scores
 from ranking.strategies.candidates import Found
 from ranking.strategies.newcomers import with_newcomers
 from ranking.vector_formats import vectors_matrix
-from ranking.visits.asked import Asked, Floats
+from ranking.visits.asked import Asked
 
 ARRANGED = 300  # of the best: more than a page and all that rules may take from it
 
@@ -72,7 +73,7 @@ def with_variety(
     vectors = _vectors([found.candidates.ids[i] for i in head], table) if variety.strength > 0.0 else None
     done = diversify(
         scores.score[head],
-        np.full((len(head), 1), np.nan) if vectors is None else vectors,
+        np.full((len(head), 1), np.nan, dtype=np.float32) if vectors is None else vectors,
         [groups[i] for i in head],
         k=k,
         strength=0.0 if vectors is None else variety.strength,
@@ -83,11 +84,11 @@ def with_variety(
     return [*first, *(i for i in best.tolist() if i not in chosen)], done.cost
 
 
-def _vectors(ids: Sequence[int], table: str | None) -> Floats | None:
+def _vectors(ids: Sequence[int], table: str | None) -> NDArray[np.float32] | None:
     """Vectors of products (N, D), rows of NaN where there is none; None where there are none at all."""
     if table is None:
         return None
-    found = dict(
+    found: dict[int, Any] = dict(
         rows(f"SELECT document_id, vector FROM {table} WHERE document_id = ANY(%b::bigint[])", [list(ids)], binary=True)
     )
     if not found:

@@ -59,7 +59,8 @@ def coefficients_fit(cases: Sequence[Case], *, start: Floats, pull: float = PULL
         found = found + left * step
         if np.abs(left * step).max() < CONVERGED:
             break
-    return found / spread
+    coefficients: Floats = found / spread
+    return coefficients
 
 
 def _likelihood(

@@ -83,7 +83,7 @@ def test_a_better_version_passes_with_its_figures() -> None:
 def test_what_costs_a_catalogues_embedding_must_gain_beyond_chance_query_by_query() -> None:
     before, better = judged(accuracy=0.6, mrr=0.5), judged(accuracy=0.6, mrr=0.55)
     one_favourite = replace(before, mrr=before.mrr + np.where(np.arange(100) < 60, 0.1, 0.0))  # of the query asked most
-    asked = {"costly": True, "queries": ["mug"] * 60 + [f"query {n}" for n in range(40)]}
+    asked: dict[str, Any] = {"costly": True, "queries": ["mug"] * 60 + [f"query {n}" for n in range(40)]}
 
     assert gate(trial(before, one_favourite)).reason is None
     assert "beyond chance" in (gate(replace(trial(before, one_favourite), **asked)).reason or "")
