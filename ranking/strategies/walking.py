@@ -39,7 +39,7 @@ class Shop:
 def dense_of(shop: Shop, asked: Asked) -> Floats:
     """Cosine of each product with the context, (N,); NaN where nothing is known of either."""
     rows = asked.ids[:CONTENT_ITEMS] - 1
-    unknown = ~shop.vectors.any(axis=1)
+    unknown: NDArray[np.bool_] = ~np.asarray(shop.vectors.any(axis=1))
     counts = lately(asked)[: len(rows)]
     mean = counts @ shop.vectors[rows] if len(rows) else np.zeros(shop.vectors.shape[1])
     length = float(np.linalg.norm(mean))

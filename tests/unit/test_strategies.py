@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -69,8 +71,8 @@ POOL = Pool(
     accessory=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
     shop=(12.0, 30.0, 90.0),
 )
-NOTHING = Pool(**{name: np.zeros(0, dtype=np.int64 if name == "numbers" else np.float64)
-                                       for name in ("numbers", "dense", "day", "week", "month", "age", "accessory")})  # fmt: skip
+EMPTY: dict[str, Any] = {name: np.zeros(0) for name in ("dense", "day", "week", "month", "age", "accessory")}
+NOTHING = Pool(numbers=np.zeros(0, np.int64), **EMPTY)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=NAMES)
