@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `python bench
 
 import numpy as np
 from rich.table import Table
+from scipy.stats import t
 
 from bench.harness import finish, parser, percentile, table
 
@@ -37,7 +38,7 @@ def main() -> None:
     started = time.monotonic()
     with get_context("spawn").Pool(arguments.processes) as pool:
         runs = pool.starmap(measure, [(seed, vars(arguments)) for seed in range(arguments.seeds)])
-    found = {name: _figures([run[name] for run in runs]) for name in ORDER}
+    found = {name: _figures([run[name] for run in runs], [run["bandit"] for run in runs]) for name in ORDER}
     curves = {name: np.mean([run[name]["curve"] for run in runs], axis=0) for name in ORDER}
     results = {
         "requests": arguments.requests, "flip_at": arguments.requests // 2, "seeds": arguments.seeds, "regret": found,
@@ -111,12 +112,17 @@ def recovered_after(earned: Any, best: Any, mean: Any, flip: int) -> int | None:
     return int(back[0]) + SMOOTHED if len(back) else None
 
 
-def _figures(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Means over the seeds; `±` is half of their 95 % interval."""
+def _figures(runs: Sequence[Mapping[str, Any]], bandit: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Means over the seeds; `±` is half of their 95 % interval. `over_bandit` is of differences on the same shop."""
     totals = np.array([run["total"] for run in runs])
-    return {name: float(np.mean([run[name] for run in runs])) for name in ("before", "after", "total", "share")} | {
-        "±": float(1.96 * totals.std(ddof=1) / np.sqrt(len(totals))) if len(totals) > 1 else 0.0
-    }
+    over = totals - np.array([run["total"] for run in bandit])
+    means = {name: float(np.mean([run[name] for run in runs])) for name in ("before", "after", "total", "share")}
+    return means | {"±": _half(totals), "over_bandit": float(over.mean()), "over_bandit_±": _half(over)}
+
+
+def _half(values: Any) -> float:
+    """Half of the 95 % interval of a mean, by Student's t."""
+    return float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def _recovery(runs: Sequence[int | None]) -> dict[str, Any]:
@@ -153,13 +159,22 @@ def choice_ms(arms: int) -> dict[str, float]:
 
 def _table(found: Mapping[str, Mapping[str, float]], arguments: argparse.Namespace) -> Table:
     rows = [
-        [name, each["before"], each["after"], each["total"], each["±"], f"{each['share']:.1%}"]
+        [
+            name,
+            each["before"],
+            each["after"],
+            each["total"],
+            each["±"],
+            each["over_bandit"],
+            each["over_bandit_±"],
+            f"{each['share']:.1%}",
+        ]
         for name, each in found.items()
     ]
     title = (
         f"Regret in full rewards, {arguments.requests:,} requests, tastes turn in the middle, {arguments.seeds} seeds"
     )
-    return table(title, ["", "before", "after", "total", "±", "of what could be earned"], rows)
+    return table(title, ["", "before", "after", "total", "±", "over the bandit", "±", "of what could be earned"], rows)
 
 
 def _other(results: Mapping[str, Any]) -> Table:

@@ -116,15 +116,14 @@ def measure(log: Log, plan: Plan) -> dict[str, Any]:
     """Ask Freshet and its peers the same questions."""
     from bench.recommend_fit import coefficients, p1_mixes, p2_mixes
     from bench.recommend_freshet import Shop, freshet_answers
-    from bench.recommend_mix import PlainMix
-    from bench.recommend_peers import Ease, Maker
-    from bench.recommend_walk import ALL, BOTH, NEW, baselines
+    from bench.recommend_walk import ALL, BOTH, NEW, beside
 
     modes = BOTH if plan.protocol == "p2" else ALL if plan.repeats else NEW
     shop, started = Shop(log), monotonic()
     shop.offer(released_at=plan.cut)
     vectors = shop.vectors()
     offered = monotonic()
+    wait = beside(log, plan.tail, plan.questions, modes, vectors, plan.protocol == "p1")
     mixes = (
         p1_mixes(log, vectors, plan.tail, modes)
         if plan.protocol == "p1"
@@ -136,13 +135,9 @@ def measure(log: Log, plan: Plan) -> dict[str, Any]:
     ours = freshet_answers(shop, plan.questions, modes, mixes)
     asked = monotonic()
 
-    def mix(ease: Maker) -> PlainMix:
-        made = ease() if plan.protocol == "p1" else None
-        return PlainMix(log, vectors, ease=made if isinstance(made, Ease) else None)
-
-    theirs, weights = baselines(log, plan.tail, plan.questions, modes, mix=mix)
+    theirs, weights = wait()
     seconds = {"catalogue": offered - started, "fit": fitted - offered, "events": told - fitted, "questions": asked - told,
-               "baselines": monotonic() - asked}  # fmt: skip
+               "baselines": monotonic() - offered}  # fmt: skip
     return {
         **figures(log, plan, ours, theirs),
         "fitted": {"freshet": coefficients(mixes), "mix": weights},

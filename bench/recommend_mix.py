@@ -91,7 +91,7 @@ def _own(past: Past, question: Question) -> Floats:
     """A shopper's own counts, decayed, (N,)."""
     numbers = past.of(question.shopper)
     left = np.exp2(-(question.at - past.log.at[numbers]) / DAY / OWN_HALF_LIFE)
-    return np.bincount(past.log.item[numbers], weights=left, minlength=len(past.log.item_ids))
+    return np.bincount(past.log.item[numbers], weights=left, minlength=len(past.log.item_ids)).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

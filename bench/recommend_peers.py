@@ -94,7 +94,9 @@ class Als(Peer):
 
     def scores(self, past: Past, question: Question) -> Floats | None:
         row = row_of(past, question.shopper, counts=self.counts)
-        return (self._model.item_factors @ self._model.recalculate_user([0], row)[0]).astype(float) if row.nnz else None
+        if not row.nnz:
+            return None
+        return np.asarray(self._model.item_factors @ self._model.recalculate_user([0], row)[0], dtype=np.float64)
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Bpr(Peer):
     def scores(self, past: Past, question: Question) -> Floats | None:
         if question.shopper not in self._known:
             return None
-        return (self._model.item_factors @ self._model.user_factors[question.shopper]).astype(float)
+        return np.asarray(self._model.item_factors @ self._model.user_factors[question.shopper], dtype=np.float64)
 
 
 @dataclass
@@ -140,7 +142,7 @@ class Knn(Peer):
 
     def scores(self, past: Past, question: Question) -> Floats | None:
         row = row_of(past, question.shopper, counts=self.counts)
-        return (row @ self._similarity).toarray()[0].astype(float) if row.nnz else None
+        return np.asarray((row @ self._similarity).toarray()[0], dtype=np.float64) if row.nnz else None
 
 
 @dataclass

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bench.recommend_log import Ints, Log
 from bench.recommend_metrics import Answers
 from bench.recommend_mix import MixCase, PlainMix, mix_case, mix_tune
-from bench.recommend_peers import DEPTH, PEERS, Floats, Maker, Peer
+from bench.recommend_peers import DEPTH, PEERS, Ease, Floats, Maker, Peer
 from bench.recommend_protocols import Past, Question
 
+Baselines: TypeAlias = tuple[dict[str, dict[str, Answers]], dict[str, dict[str, float]]]
 Modes: TypeAlias = Mapping[str, bool]  # what is measured, and whether a shopper is shown again what she has
 ALL: Modes = {"all": True}
 NEW: Modes = {"new": False}
-BOTH: Modes = ALL | NEW
+BOTH: Modes = {**ALL, **NEW}
 
 
 def asked(question: Question, again: bool) -> bool:
@@ -108,15 +112,33 @@ def baselines(
     tail: Sequence[Question],
     questions: Sequence[Question],
     modes: Modes,
-    *,
-    mix: Callable[[Maker], PlainMix],
-) -> tuple[dict[str, dict[str, Answers]], dict[str, dict[str, float]]]:
-    """Answers of every peer and of the plain mix, in each mode; and the weights of the mix."""
+    vectors: NDArray[np.float32],
+    with_ease: bool,
+) -> Baselines:
+    """Answers of every peer and of the plain mix, which takes EASE in or not, in each mode; and the weights of the mix."""
     found, chosen = {}, {}
     for name, makers in PEERS.items():
         chosen[name] = peer_tuned(log, tail, makers, modes, name=name)
         found[name] = peer_answers(log, questions, chosen[name](), modes, label=name)
-    tuned = mix(chosen["ease"])
+
+    def mix() -> PlainMix:
+        ease = chosen["ease"]() if with_ease else None
+        return PlainMix(log, vectors, ease=ease if isinstance(ease, Ease) else None)
+
+    tuned = mix()
     weights = mix_tuned(log, tail, tuned, modes)
-    found["mix"] = mix_answers(log, questions, mix(chosen["ease"]), weights, modes)
+    found["mix"] = mix_answers(log, questions, mix(), weights, modes)
     return found, {mode: dict(zip(tuned.names, each.tolist(), strict=True)) for mode, each in weights.items()}
+
+
+def beside(*arguments: Any) -> Callable[[], Baselines]:
+    """Begin `baselines` in a process of its own, on the other core; what is returned waits for it (EOFError: it died)."""
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    context.Process(target=_baselines_send, args=(sender, arguments), daemon=True).start()
+    sender.close()
+    return receiver.recv
+
+
+def _baselines_send(sender: Connection, arguments: tuple[Any, ...]) -> None:
+    sender.send(baselines(*arguments))

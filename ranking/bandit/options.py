@@ -14,8 +14,8 @@ class BanditOptions:
     full_reward: float = 10.0
     """Value that counts as a whole reward: a purchase. A click is a tenth of it, as in the weights' table."""
     half_life_trials: float = 10_000.0
-    """Of evidence, in trials of the surface: a busy shop follows a change of taste within hours. With 20,000, simulated shops
-    regretted a third more after tastes had turned, with 5,000 a third more before."""
+    """Of evidence, in trials of the surface, so that a busy shop follows tastes within hours. Longer is held up by tastes that
+    are gone, shorter takes luck for taste: `bench.bandit --half-life` shows both."""
     half_life_seconds: float = 30 * DAY_SECONDS
     """Of evidence, in time: a quiet shop's last season says little of this one."""
     pooled_trials: float = 200.0

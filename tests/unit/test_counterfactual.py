@@ -124,6 +124,17 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert compared(one, two, seed=1) != compared(one, two, seed=2)
 
 
+def test_of_rare_rewards_the_interval_reaches_further_up_than_down() -> None:
+    rare = np.zeros(500)
+    rare[:10] = 1.0
+    alike = np.full(500, 0.5)
+
+    found = valued(choices(rewards=rare, logged=alike, chosen=alike), seed=1)
+
+    # the basic interval does the reverse
+    assert all(high - value > 1.2 * (value - low) for value, low, high in found.values())
+
+
 RUNS = 200
 CURVE = examination(np.arange(1, 6))
 
