@@ -32,13 +32,11 @@ class Command(BaseCommand):
             raise CommandError(f"There is no shop {shop}.")
         sequence_and_drain()
         with tqdm(desc="walking visits", unit="visit") as bar:
-            learned = mix_learn(
-                shop_id=shop,
-                surface=surface,
-                now=datetime.now(UTC),
-                seed=seed,
-                progress=lambda n: bar.update(n - bar.n),
-            )
+
+            def progress(done: int) -> None:
+                bar.update(done - bar.n)
+
+            learned = mix_learn(shop_id=shop, surface=surface, now=datetime.now(UTC), seed=seed, progress=progress)
         sequence_and_drain()
         if learned is None:
             raise CommandError(
