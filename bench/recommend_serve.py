@@ -49,7 +49,7 @@ def measure(home: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     product_ids = [
         id_ for (id_,) in rows("SELECT product_id FROM catalog_product WHERE retired_at IS NULL ORDER BY id")
     ]
-    state = []
+    state: list[dict[str, Any]] = []
     done = 0
     for part in ("a", "b"):
         done += visits_load(

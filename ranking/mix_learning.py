@@ -111,7 +111,7 @@ SELECT subject_id, product_id, kind, at FROM (
 
 def visits_read(shop_id: int) -> list[tuple[Any, str, str, float]]:
     """The newest visits: subject, product_id, kind, time, in the order of their time."""
-    return [tuple(row) for row in rows(_VISITS, [shop_id, VISITS])]  # type: ignore[misc]
+    return [tuple(row) for row in rows(_VISITS, [shop_id, VISITS])]
 
 
 def shop_read(shop_id: int) -> tuple[Shop, dict[str, int]]:

@@ -23,7 +23,9 @@ def passed(*events: tuple[Event, float] | tuple[Event, float, UUID]) -> list[Tri
     """The trials that close while these events pass."""
     trials = Trials(WINDOW)
     return [
-        each for event, at, *who in events for each in trials.advance(recorded(event, at, subject=(who or [None])[0]))
+        each
+        for event, at, *who in events
+        for each in trials.advance(recorded(event, at, subject=who[0] if who else None))
     ]
 
 
@@ -92,10 +94,11 @@ def test_the_order_in_which_it_is_told_does_not_matter(events: list[tuple[Event,
 
 def shown_by_two(seed: int) -> tuple[dict[str, float], dict[str, float]]:
     """Two arms of the same worth; the second is shown more and more. Means of what has closed, and of what is known at once."""
-    rng, events = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    events: list[tuple[Event, float]] = []
     for n in range(4000):
         arm = "second" if rng.random() < n / 4000 else "first"
-        token = {"arm": f"home/known/{arm}", "at": float(n)}
+        token: dict[str, Any] = {"arm": f"home/known/{arm}", "at": float(n)}
         events.append((seen(str(n), **token), float(n)))
         if rng.random() < 0.3:
             events.append((did("purchase", str(n), **token), n + float(rng.exponential(600))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
@@ -78,7 +78,7 @@ class Command(BaseCommand):
             by = found.differences[name]
             values = (f"{value:.5f}" for value in (each.value, each.low, each.high))
             table.add_row(NAMES[name], *values, *(f"{value:+.5f}" for value in (by.difference, by.low, by.high)))
-        console = Console(file=self.stdout, width=None if sys.stdout.isatty() else 120)
+        console = Console(file=cast("IO[str]", self.stdout), width=None if sys.stdout.isatty() else 120)
         console.print(table)
         console.print(
             f"{found.units:,} trials chosen by chance, {found.rewarded:,} rewarded; they say as much of this policy as "

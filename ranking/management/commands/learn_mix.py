@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any, cast
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         table.add_column("coefficient", justify="right")
         for name, value in learned.mix.coefficients.items():
             table.add_row(name, f"{value:.3f}")
-        console = Console(file=self.stdout, width=100)  # type: ignore[arg-type]
+        console = Console(file=cast("IO[str]", self.stdout), width=100)
         console.print(table)
         figures = learned.figures
         console.print(
