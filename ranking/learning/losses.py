@@ -22,7 +22,7 @@ def pairwise_sigmoid(scores: Tensor, gains: Tensor, weights: Tensor) -> Tensor:
     (RankNet), 2005; weights by examination as in Joachims, Swaminathan and Schnabel, "Unbiased Learning-to-Rank with
     Biased Feedback", 2017.
     """
-    scores, gains, weights = _together(scores, gains, weights)
+    scores, gains = _known(scores, weights), _known(gains, weights)
     more = (gains.unsqueeze(2) - gains.unsqueeze(1)).clamp(min=0)  # (B, P, P): how much more i gained than j
     pairs = more * weights.unsqueeze(2) * weights.unsqueeze(1)  # (B, P, P)
     losses = functional.softplus(scores.unsqueeze(1) - scores.unsqueeze(2))  # (B, P, P): of s_i - s_j
@@ -77,9 +77,9 @@ def _known(values: Tensor, weights: Tensor) -> Tensor:
     return torch.where(weights > 0, values, 0.0)  # a NaN under the padding would survive a product with 0
 
 
-def _together(scores: Tensor, gains: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The lists without the columns that are padding in all of them: P products have P² pairs, and a batch holds those
-    of every list."""
+def together(scores: Tensor, gains: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same lists, (B, most), without what is padding in all of them: P products have P² pairs, and a batch holds the
+    products of every list. To no loss does it make a difference."""
     there = weights > 0
     most = max(1, int(there.sum(dim=1).max())) if there.numel() else 0
     first = (~there).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]  # (B, most)

@@ -23,7 +23,7 @@ from ranking.learning.evaluate import remember
 from ranking.learning.examples import Example
 from ranking.learning.gradients import backward
 from ranking.learning.kinds import adapter_attach
-from ranking.learning.losses import LOSSES, distillation
+from ranking.learning.losses import LOSSES, distillation, together
 from ranking.learning.options import TrainOptions
 from ranking.learning.stopping import Best, Judge, stop_points
 
@@ -106,7 +106,7 @@ def train(
             def loss_of(queries: Tensor, batch: Batch = batch) -> Tensor:
                 dense = queries[batch.text_of] @ batch.vectors.T  # (B, P)
                 scores = torch.exp(factors[0]) * slopes[0] * dense + torch.exp(factors[1]) * slopes[1] * batch.lexical
-                loss = LOSSES[options.loss](scores, batch.gains, batch.weights)
+                loss = LOSSES[options.loss](*together(scores, batch.gains, batch.weights))
                 if options.distillation:
                     loss = loss + options.distillation * distillation(scores, batch.parent)
                 return loss

@@ -55,7 +55,7 @@ def replace_old(made: Draft, *, by_score: bool) -> None:
         return
     listed = {made.shown[item].product_id: item for item in made.items}
     at = {item: place for place, item in enumerate(made.items)}
-    usable = {item: _usable(made.shown, item, listed) for item in made.items}
+    usable = _in_any_number_of_steps({item: _usable(made.shown, item, listed) for item in made.items})
     heirs = {item: _heir(item, usable, at) for item in made.items if item not in made.pinned}
     kept: dict[int, list[int]] = {}  # in the order of the list, each with what it took the place of
     for item in made.items:
@@ -75,6 +75,23 @@ def _usable(shown: Mapping[int, Shown], item: int, listed: Mapping[str, int]) ->
     """The successors of a product in the list; one that is sold out replaces none that is in stock."""
     found = [listed[each] for each in shown[item].successors if each in listed and listed[each] != item]
     return [heir for heir in found if shown[heir].in_stock or not shown[item].in_stock]
+
+
+def _in_any_number_of_steps(usable: Mapping[int, Sequence[int]]) -> dict[int, list[int]]:
+    """The same with the successors of successors, never a product itself: else a list without the ones between would be
+    arranged otherwise."""
+    found = {}
+    for item, first in usable.items():
+        if not first:
+            found[item] = []
+            continue
+        met, waiting = dict.fromkeys(first), list(first)
+        while waiting:
+            new = [heir for heir in usable[waiting.pop()] if heir not in met]
+            met |= dict.fromkeys(new)
+            waiting += new
+        found[item] = [heir for heir in met if heir != item]
+    return found
 
 
 def _heir(item: int, usable: Mapping[int, Sequence[int]], at: Mapping[int, int]) -> int | None:

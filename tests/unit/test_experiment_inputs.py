@@ -30,7 +30,7 @@ def test_a_version_on_search_and_arms_and_diversity_elsewhere() -> None:
     [
         (of("search", {"modle": "1.3"}), "variants.1.settings", "did you mean 'model'?"),
         (of("home", {"arm": "populer"}), "variants.1.settings.arm", "did you mean 'popular'?"),
-        (of("home", {"arm": "xyzzy"}), "variants.1.settings.arm", "there are: popular, trending"),
+        (of("home", {"arm": "xyzzy"}), "variants.1.settings.arm", "there are: popular, bestsellers"),
         (of("home", {"model": "1.3"}), "variants.1.settings", "home has no setting 'model'"),
         (of("search", {"model": 1.3}), "variants.1.settings.model", 'such as "1.3"'),
         (of("basket", {"diversity": 1.5}), "variants.1.settings.diversity", "from 0 to 1"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ranking.learning.losses import LOSSES, Loss, distillation, info_nce, listwise_softmax, pairwise_sigmoid
+from ranking.learning.losses import LOSSES, Loss, distillation, info_nce, listwise_softmax, pairwise_sigmoid, together
 
 
 def tensor(*rows: list[float]) -> Tensor:
@@ -153,3 +153,19 @@ def test_what_neither_version_can_rank_changes_no_distillation_and_other_lists_a
     assert float(padded.grad[0, 2]) == 0.0
     twice = distillation(tensor([1.0, 0.0], [2.0, 2.0]), tensor([0.0, 0.5], [1.0, 1.0]))
     assert float(twice) == pytest.approx(float(alone.detach()) / 2)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_lists_without_their_common_padding_cost_the_same_and_teach_the_same(loss: str) -> None:
+    torch.manual_seed(4)
+    weights = (torch.rand(5, 12) > 0.5) * torch.rand(5, 12)
+    weights[:, 3] = 0.0
+    gains = torch.randint(0, 3, (5, 12)).float()
+    scores = torch.randn(5, 12, requires_grad=True)
+
+    whole = torch.autograd.grad(cost := LOSSES[loss](scores, gains, weights), scores)[0]
+    kept = torch.autograd.grad(less := LOSSES[loss](*together(scores, gains, weights)), scores)[0]
+
+    assert together(scores, gains, weights)[0].shape[1] < 12
+    assert less.item() == pytest.approx(cost.item(), rel=1e-5)
+    assert torch.allclose(kept, whole, atol=1e-6)
