@@ -24,8 +24,8 @@ def shares(asked: Asked, by: Floats, name: str = "sum") -> tuple[Ints, Floats]:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     ids, index = np.unique(np.concatenate([asked.companions[t]["id"] for t in some]), return_inverse=True)
     sums = np.concatenate([asked.companions[t][name] * weights[t] for t in some])
-    totals: Floats = np.bincount(index, weights=sums).astype(np.float64)
-    return ids, totals
+    summed: Floats = np.bincount(index, weights=sums).astype(np.float64)
+    return ids, summed
 
 
 def evenly(asked: Asked) -> Floats:

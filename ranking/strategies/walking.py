@@ -53,8 +53,9 @@ def candidates_of(asked: Asked, *, shop: Shop, dense: Floats, popularity: Floats
     found = [proposals(asked) - 1, _best(popularity[1], POPULAR), _best(popularity[0], TRENDING)]
     arrived = np.where(shop.arrived_at <= now, shop.arrived_at, -np.inf)
     found += [_best(arrived, NEWEST), _best(np.nan_to_num(dense, nan=-1.0), NEAREST)]
-    rows = np.unique(np.concatenate(found))
-    return rows[shop.arrived_at[rows] <= now]
+    rows: Ints = np.unique(np.concatenate(found))
+    known: Ints = rows[shop.arrived_at[rows] <= now]
+    return known
 
 
 def _best(values: Floats, most: int) -> Ints:

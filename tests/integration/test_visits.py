@@ -23,7 +23,7 @@ def clock() -> Clock:
 
 def together(newest: float | None = None) -> dict[tuple[str, str], float]:
     """Sums of each pair, as they stand at the newest visit or another time."""
-    names = dict(rows("SELECT id, product_id FROM ranking_visited"))
+    names: dict[int, str] = dict(rows("SELECT id, product_id FROM ranking_visited"))
     newest = newest or float(scalar("SELECT max(at) FROM ranking_visited"))
     items = items_by_number(list(names))
     return {
