@@ -12,17 +12,19 @@ from tqdm import tqdm
 from bench.recommend_log import Log
 from bench.recommend_protocols import Question
 from bench.recommend_walk import Modes
+from bench.shop import SHOP
 from ranking.strategies.fitting import Case, mix_fit
 from ranking.strategies.mixes import MIXES
 from ranking.strategies.mixing import Mix
 from ranking.strategies.walking import Shop, Taken, case_of, cases_walk
+from ranking.towers import serving
 from ranking.visits.memory import Memory
 
 
 def p1_mixes(log: Log, vectors: NDArray[np.float32], tail: Sequence[Question], modes: Modes) -> dict[str, Mix]:
     """A mix of each mode, fitted to what shoppers with a history took between the tail's start and the cut."""
     inner = tail[0].at
-    shop = Shop(vectors, np.full(len(vectors), float(inner)))
+    shop = Shop(vectors, np.full(len(vectors), float(inner)), serving.model(SHOP).head.unknown)
     memory = Memory(shop.arrived_at)
     for each in _taken(log, inner):
         memory.add(each.who, each.row, each.kind, each.at)
@@ -45,7 +47,7 @@ def p2_mixes(
     share = min(1.0, contexts / (log.first_from(cut) - log.first_from(inner)))
     found = {}
     for mode, again in modes.items():
-        shop = Shop(vectors, np.full(len(vectors), float(inner)))
+        shop = Shop(vectors, np.full(len(vectors), float(inner)), serving.model(SHOP).head.unknown)
         found[mode] = _fitted(
             cases_walk(
                 _taken(log, cut, label=f"walk, {mode}"),

@@ -22,6 +22,7 @@ from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, relevance_of
 from ranking.strategies.sizes import ITEMS_OF
 from ranking.strategies.walking import Shop, Taken, cases_walk
+from ranking.towers import serving
 from ranking.vector_formats import vectors_matrix
 from ranking.visits.asked import Floats
 from ranking.visits.memory import Memory
@@ -132,7 +133,8 @@ def shop_read(shop_id: int) -> tuple[Shop, dict[str, int]]:
     vectors = np.zeros((len(products), matrix.shape[1] or 1), dtype=np.float32)
     if kept:
         vectors[[row for row, _ in kept]] = matrix
-    return Shop(vectors, arrived), {product_id: row for row, (_, product_id, _) in enumerate(products)}
+    unrelated = serving.model(shop_id).head.unknown
+    return Shop(vectors, arrived, unrelated), {product_id: row for row, (_, product_id, _) in enumerate(products)}
 
 
 def _counted(visits: Sequence[Taken], progress: Callable[[int], None]) -> Iterator[Taken]:

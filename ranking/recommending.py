@@ -211,6 +211,7 @@ def found_read(
                 numbers=numbers,
                 vector=vector,
                 major=model.major,
+                unrelated=model.head.unknown,
                 filters=request.filters,
                 without=request.product_ids,
                 accessories=accessories,

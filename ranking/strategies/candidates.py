@@ -18,7 +18,7 @@ from ranking.filters import Filter
 from ranking.projections.vectors import embedding_table
 from ranking.retrieval import WHOLE, Candidates, Snapshot
 from ranking.vector_formats import vector_text
-from ranking.visits.asked import Pool
+from ranking.visits.asked import Pool, stretched
 from ranking.visits.popularity import HALF_LIVES, popularity_order
 from ranking.weights.decay import MOST_HALF_LIVES, decay
 
@@ -113,6 +113,7 @@ def candidates_read(
     numbers: Sequence[int],
     vector: NDArray[np.float64] | None,
     major: int,
+    unrelated: float,
     filters: Sequence[Filter],
     without: Sequence[str],
     now: float,
@@ -146,7 +147,7 @@ def candidates_read(
         },
     )
     columns: list[list[Any]] = [list(each) for each in zip(*found, strict=True)] if found else [[] for _ in range(23)]
-    return Found(_candidates(columns), _pool(columns, now, accessories), columns[20], columns[21])
+    return Found(_candidates(columns), _pool(columns, now, accessories, unrelated), columns[20], columns[21])
 
 
 def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
@@ -178,13 +179,13 @@ def _candidates(columns: Sequence[list[Any]]) -> Candidates:
     )
 
 
-def _pool(columns: Sequence[list[Any]], now: float, accessories: Sequence[str]) -> Pool:
+def _pool(columns: Sequence[list[Any]], now: float, accessories: Sequence[str], unrelated: float) -> Pool:
     age = now - _numbers(columns[17])  # of the newest visit
     left = [decay(age, half_life) for half_life in HALF_LIVES.values()]
     day, week, month = (np.nan_to_num(_numbers(columns[14 + n]) * left[n]) for n in range(3))
     return Pool(
         numbers=np.array(columns[13], dtype=np.int64),
-        dense=_numbers(columns[4]),
+        dense=stretched(_numbers(columns[4]), unrelated),
         day=day,
         week=week,
         month=month,

@@ -12,8 +12,8 @@ SURFACES: tuple[Surface, ...] = get_args(Surface)
 
 _HOME = Mix(
     name="blend",
-    coefficients={"popular": 0.35, "trending": 0.1, "similar": 1.5, "together": 0.5, "next_for_you": 0.5, "buy_again": 1.0,
-                  "recently_viewed": 0.3, "new_arrivals": 0.3},
+    coefficients={"popular": 0.3, "bestsellers": 0.2, "similar": 3.5, "together": 0.2, "next_for_you": 0.4, "buy_again": 1.0,
+                  "regular": 1.0, "recently_viewed": 0.3, "new_arrivals": 0.3},
     intercept=-6.0,
 )  # fmt: skip
 _ITEMS = Mix(

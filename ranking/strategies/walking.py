@@ -14,7 +14,7 @@ from ranking.strategies.fitting import Case
 from ranking.strategies.mixing import evidence_of, proposals
 from ranking.strategies.next_for_you import lately
 from ranking.strategies.sizes import CONTENT_ITEMS, ITEMS
-from ranking.visits.asked import Asked, Floats, Ints
+from ranking.visits.asked import Asked, Floats, Ints, stretched
 from ranking.visits.memory import Memory
 
 
@@ -30,14 +30,18 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """N products of the shop: unit vectors (N, D), zeros where there is none, and when each arrived, (N,)."""
+    """N products of the shop: unit vectors (N, D), zeros where there is none, and when each arrived, (N,).
+
+    `unrelated` is the cosine of products that have nothing to do with each other, by the encoder's head.
+    """
 
     vectors: NDArray[np.float32]
     arrived_at: Floats
+    unrelated: float
 
 
 def dense_of(shop: Shop, asked: Asked) -> Floats:
-    """Cosine of each product with the context, (N,); NaN where nothing is known of either."""
+    """Stretched cosine of each product with the context, (N,); NaN where nothing is known of either."""
     rows = asked.ids[:CONTENT_ITEMS] - 1
     unknown: NDArray[np.bool_] = ~np.asarray(shop.vectors.any(axis=1))
     counts = lately(asked)[: len(rows)]
@@ -45,7 +49,8 @@ def dense_of(shop: Shop, asked: Asked) -> Floats:
     length = float(np.linalg.norm(mean))
     if length == 0.0:
         return np.full(len(unknown), np.nan)
-    return np.where(unknown, np.nan, shop.vectors @ (mean / length).astype(np.float32)).astype(np.float64)
+    cosines = (shop.vectors @ (mean / length).astype(np.float32)).astype(np.float64)
+    return np.where(unknown, np.nan, stretched(cosines, shop.unrelated))
 
 
 def candidates_of(asked: Asked, *, shop: Shop, dense: Floats, popularity: Floats, now: float) -> Ints:

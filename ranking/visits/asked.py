@@ -42,9 +42,9 @@ class Asked:
 class Pool:
     """The N candidates of a recommendation, one entry a product, shape (N,) each.
 
-    `numbers`: as visited products, 0 for one that nobody ever visited; `dense`: cosine with the context, NaN where there is
-    no vector; `day`, `week`, `month`: decayed visits as of now; `age`: seconds since it came into the catalogue;
-    `accessory`: 1 for one of a product of the page or basket.
+    `numbers`: as visited products, 0 for one that nobody ever visited; `dense`: cosine with the context, stretched so that
+    what has nothing to do with it is at 0, NaN where there is no vector; `day`, `week`, `month`: decayed visits as of now;
+    `age`: seconds since it came into the catalogue; `accessory`: 1 for one of a product of the page or basket.
     """
 
     numbers: Ints
@@ -58,6 +58,11 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+
+def stretched(cosines: Floats, unrelated: float) -> Floats:
+    """Cosines measured from that of products that have nothing to do with each other (0) to that of the same (1)."""
+    return (cosines - unrelated) / (1.0 - unrelated)
 
 
 def spread(numbers: Ints, ids: Ints, values: Floats) -> Floats:
