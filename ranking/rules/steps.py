@@ -80,7 +80,7 @@ def _usable(shown: Mapping[int, Shown], item: int, listed: Mapping[str, int]) ->
 def _in_any_number_of_steps(usable: Mapping[int, Sequence[int]]) -> dict[int, list[int]]:
     """The same with the successors of successors, never a product itself: else a list without the ones between would be
     arranged otherwise."""
-    found = {}
+    found: dict[int, list[int]] = {}
     for item, first in usable.items():
         if not first:
             found[item] = []
