@@ -116,10 +116,16 @@ def visits_read(shop_id: int) -> list[tuple[Any, str, str, float]]:
 
 
 def shop_read(shop_id: int) -> tuple[Shop, dict[str, int]]:
-    """The live products with their vectors under the serving major version, and the row of each product_id."""
+    """The live products with their vectors under the serving major version, and the row of each product_id.
+
+    A product came when it was first visited, if that was before it was imported, as with a history that is imported.
+    """
     products = rows(
-        """SELECT id, product_id, extract(epoch FROM least(created_at, released_at))::double precision
-             FROM catalog_product WHERE shop_id = %s AND retired_at IS NULL ORDER BY id""",
+        """SELECT p.id, p.product_id,
+                  least(extract(epoch FROM p.created_at), extract(epoch FROM p.released_at), v.first_at)::double precision
+             FROM catalog_product p
+             LEFT JOIN ranking_visited v ON v.shop_id = p.shop_id AND v.product_id = p.product_id
+            WHERE p.shop_id = %s AND p.retired_at IS NULL ORDER BY p.id""",
         [shop_id],
     )
     arrived: Floats = np.array([at for _, _, at in products], dtype=np.float64)
