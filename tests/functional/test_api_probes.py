@@ -163,7 +163,7 @@ def test_every_operation_names_its_problems_its_key_and_its_tag(document: dict[s
 
 
 def test_what_does_not_work_yet_is_not_in_the_document(document: dict[str, Any]) -> None:
-    absent = ("recommendations", "suggest", "alerts", "experiments", "proposals")
+    absent = ("suggest", "alerts", "proposals")
     assert not [path for path in document["paths"] if any(word in path for word in absent)]
 
 

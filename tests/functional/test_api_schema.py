@@ -79,6 +79,7 @@ def test_real_answers_of_every_operation_fit_the_document(busy_shop: SmallShop, 
     drain()
     tour = Tour(key)
 
+    tour.call("recommendations", query={"surface": "product", "product_id": "mug", "explain": "1"})
     answer = tour.call("search", query={"q": "mug", "explain": "1", "facets": "brand,category,price", "k": "3"})
     token = answer["ranking"]["token"]
     assert answer["items"][0]["product_id"] == "mug"

@@ -32,9 +32,9 @@ def living(home: Path, name: str) -> psutil.Process | None:
     try:
         process = psutil.Process(noted["pid"])
         same = abs(process.create_time() - noted["started_at"]) < _SAME_START_SECONDS
-    except (KeyError, psutil.NoSuchProcess):
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (KeyError, psutil.NoSuchProcess):  # it may end between two looks at it
         return None
-    return process if same and process.status() != psutil.STATUS_ZOMBIE else None
 
 
 def end_leftovers(home: Path) -> list[str]:
