@@ -91,6 +91,7 @@ class Als(Peer):
                 num_threads=os.cpu_count() or 1, use_gpu=False,
             )  # fmt: skip
             self._model.fit(matrix_of(past, counts=self.counts), show_progress=False)
+        self._model.num_threads = 1  # from here on it is given one shopper at a time
 
     def scores(self, past: Past, question: Question) -> Floats | None:
         row = row_of(past, question.shopper, counts=self.counts)
@@ -197,9 +198,9 @@ def _grid(kind: Callable[..., Peer], grid: Sequence[Mapping[str, Any]]) -> list[
 
 PEERS: Mapping[str, list[Maker]] = {
     "popularity": [Popularity],
-    # of (factors 32, 64, 128; alpha 1, 10) these were best on one log or the other
-    "als": _grid(Als, [dict(factors=64, alpha=1.0), dict(factors=128, alpha=1.0), dict(factors=64, alpha=10.0),
-                       dict(factors=128, alpha=10.0)]),
+    # of (factors 32 to 256; alpha 1, 10, 40) these were best on one log or the other
+    "als": _grid(Als, [dict(factors=64, alpha=1.0), dict(factors=128, alpha=1.0), dict(factors=128, alpha=10.0),
+                       dict(factors=256, alpha=10.0, regularization=1.0)]),
     "bpr": _grid(Bpr, [dict(learning_rate=0.05), dict(learning_rate=0.02)]),
     # b 0.2 on toys; counts where things are bought again
     "knn": _grid(Knn, [dict(neighbours=50), dict(neighbours=50, k1=0.5, b=0.2), dict(neighbours=500, k1=0.5, b=0.2),

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from bench.recommend_log import Ints, Log
@@ -141,4 +142,5 @@ def beside(*arguments: Any) -> Callable[[], Baselines]:
 
 
 def _baselines_send(sender: Connection, arguments: tuple[Any, ...]) -> None:
-    sender.send(baselines(*arguments))
+    with threadpool_limits(1, "blas"):  # the other core is Freshet's, and threads that wait for a core wait long
+        sender.send(baselines(*arguments))
