@@ -156,7 +156,7 @@ def candidate_make(
         recipe = folds_compared(
             serving=ranker_unasked(frozen, serving, shop_id=shop_id), candidate=ranker_unasked(frozen, artefact, shop_id=shop_id),
             lists=lists([*seen, *calibrating, *newest]), catalogue=catalogue, lifts=(serving.expected, lifts),
-            now=max(each.shown_at.timestamp() for each in part.gate),
+            now=max(each.shown_at.timestamp() for each in [*part.train, *part.calibrate, *part.gate]),
         ) if folded else NOTHING  # fmt: skip
         trial = trial_of(
             serving=rated, candidate=ranker, newest=newest, past=past, judged=judged, catalogue=catalogue, curve=curve,

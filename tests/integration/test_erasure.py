@@ -63,6 +63,7 @@ def test_no_column_of_no_table_says_who_it_was(visit: list[dict[str, Any]]) -> N
             ("feedback_facts_erased", "subject_id"),
             ("feedback_clickthrough_erased", "subject_id"),
             ("ranking_visitorerased", "subject_id"),
+            ("ranking_experiment_erased", "subject_id"),
         }
         assert places(subject.hex) == set()
     with_it = {
