@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from uuid import UUID
 
-from ranking.bandit.choosing import choose
-from ranking.bandit.state import bandit_state
+from ranking.bandit.choosing import State, choose
 from ranking.mix_state import arms
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix
@@ -30,14 +29,15 @@ class Chosen:
     seed: int | None
 
 
-def mix_choose(*, shop_id: int, surface: Surface, segment: str, subject: UUID | None, now: float) -> Chosen:
-    """Let the surface's bandit choose among its mixes.
+def mix_choose(
+    state: State, *, shop_id: int, surface: Surface, segment: str, subject: UUID | None, now: float
+) -> Chosen:
+    """Let the surface's bandit, as `state` has it, choose among its mixes.
 
     Before the first trial has ended there is nothing to choose by, and a shop that sends no impressions has none: it is shown
     the first mix, unless an operator fixed another one or took it out.
     """
     offered = {mix.name: mix for mix in arms(shop_id, surface)}
-    state = bandit_state(shop_id)
     setting = state.setting(surface)
     if not state.surface(surface) and setting.fixed is None:
         first = next((mix for mix in offered.values() if mix.name not in setting.off), next(iter(offered.values())))

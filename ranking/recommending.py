@@ -14,6 +14,8 @@ from eventlog.database import snapshot
 from feedback.contexts import Context, basket_context, home_context, product_context
 from feedback.ranking_token import RankingToken, token_sign
 from ranking.arm_choice import Chosen, mix_choose, mix_for
+from ranking.bandit.choosing import State
+from ranking.bandit.state import bandit_state
 from ranking.display import products_display
 from ranking.diversity_state import diversity_kept
 from ranking.experiments.answering import Merged, merged, with_second
@@ -98,8 +100,9 @@ def recommend(request: RecommendRequest) -> dict[str, Any]:
     """Answer `GET /v1/recommendations`: ranking, items, total."""
     model = serving.model(request.shop_id)
     assignment, variants = variants_for(request)
+    state = bandit_state(request.shop_id)  # in a snapshot of its own, if it has to be read
     with snapshot():
-        done = [rank(request, model, variant) for variant in variants]
+        done = [rank(request, model, state, variant) for variant in variants]
         listed = merged(
             [(each, each.found.candidates.ids, each.order.tolist()) for each in done],
             k=request.k,
@@ -136,7 +139,7 @@ def variants_for(request: RecommendRequest) -> tuple[Assignment | None, list[Var
     return assignment, found
 
 
-def rank(request: RecommendRequest, model: Model, variant: Variant = PLAIN) -> Recommended:
+def rank(request: RecommendRequest, model: Model, state: State, variant: Variant = PLAIN) -> Recommended:
     """Read, score and order the candidates, inside the caller's snapshot."""
     context = context_of(request)
     own = context if context.kind != "history" else None  # what others did on their home pages says nothing of hers
@@ -154,7 +157,7 @@ def rank(request: RecommendRequest, model: Model, variant: Variant = PLAIN) -> R
     visitor = visitor_read(shop_id=request.shop_id, reference=request.subject, now=request.now)
     asked, items = asked_of(request, visitor)
     segment = segment_of(visitor)
-    chosen = chosen_for(request, segment, variant)
+    chosen = chosen_for(request, segment, state, variant)
     standing = rules_standing(
         shop_id=request.shop_id, version=seen.rules, surface=request.surface, key=None, now=request.now
     )
@@ -183,12 +186,17 @@ def rank(request: RecommendRequest, model: Model, variant: Variant = PLAIN) -> R
     return Recommended(model, seen, context, arm, chosen, strength, found, evidence, scores, shelf)
 
 
-def chosen_for(request: RecommendRequest, segment: str, variant: Variant) -> Chosen:
+def chosen_for(request: RecommendRequest, segment: str, state: State, variant: Variant) -> Chosen:
     """The variant's mix, else what the surface's bandit chooses."""
     if variant.mix is not None:
         return Chosen(variant.mix, 1.0, None)
     return mix_choose(
-        shop_id=request.shop_id, surface=request.surface, segment=segment, subject=request.subject, now=request.now
+        state,
+        shop_id=request.shop_id,
+        surface=request.surface,
+        segment=segment,
+        subject=request.subject,
+        now=request.now,
     )
 
 

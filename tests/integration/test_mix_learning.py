@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from eventlog.database import rows
 from feedback.privacy import subject_reference
+from ranking.bandit.choosing import State
 from ranking.mix_learning import mix_learn, shop_read, visits_read
 from ranking.mix_state import arms
 from ranking.policies import shop_embed
@@ -61,7 +62,7 @@ def test_what_is_remembered_says_what_is_stored(busy: SmallShop) -> None:
     for name in ("s0", "s1", "s2", "nobody"):
         reference = subject_reference(shop_id=SHOP_ID, raw_id=name)
         who = subject_of(reference)
-        stored = rank(RecommendRequest(shop_id=SHOP_ID, surface="home", now=now, subject=reference), model)
+        stored = rank(RecommendRequest(shop_id=SHOP_ID, surface="home", now=now, subject=reference), model, State())
         asked = memory.asked(who, now=now, most=ITEMS)
         dense, popularity = dense_of(shop, asked), memory.popularity(now)
         every = np.arange(len(row_of))
