@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -20,17 +20,32 @@ from ranking.cadence import learning_of, learning_set
 from ranking.inputs import check_names, query_text, search_read
 from ranking.judgements import judgements_of, judgements_record
 from ranking.recommendation_inputs import recommendation_read
-from ranking.recommending import recommend
+from ranking.recommending import RecommendRequest, recommend
 from ranking.registry import model_promote, model_rollback
 from ranking.selectors import learning_answer, models_answer, weights_answer
 from ranking.services import weights_put
-from ranking.serving import search
+from ranking.serving import SearchRequest, search
 from ranking.versions import ranking_again
+
+Asked = TypeVar("Asked", SearchRequest, RecommendRequest)
 
 
 def _key(request: Request) -> Any:
     """The API key that asks, as config made it; ranking knows only that it has a shop_id and checks shoppers."""
     return request.auth
+
+
+def _by_shopper(request: Request, asked: Asked) -> Asked:
+    """The same, asked by the shopper whom the query string names, if it names one. Raises ShopperNotSigned."""
+    shopper_id = request.query_params.get("shopper_id")
+    if not shopper_id:
+        return asked
+    _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
+    return replace(
+        asked,
+        subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id),
+        shopper=shopper_hash(asked.shop_id, shopper_id),
+    )
 
 
 class SearchApi(APIView):
@@ -41,14 +56,7 @@ class SearchApi(APIView):
     @extend_schema(operation_id="search", tags=["search"], parameters=schemas.SEARCH, responses=schemas.Answer)
     def get(self, request: Request) -> Response:
         asked = search_read(request.query_params, shop_id=_key(request).shop_id, now=timezone.now())
-        if shopper_id := request.query_params.get("shopper_id"):
-            _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
-            asked = replace(
-                asked,
-                subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id),
-                shopper=shopper_hash(asked.shop_id, shopper_id),
-            )
-        return Response(search(asked))
+        return Response(search(_by_shopper(request, asked)))
 
 
 class RecommendationsApi(APIView):
@@ -67,14 +75,7 @@ class RecommendationsApi(APIView):
     )
     def get(self, request: Request) -> Response:
         asked = recommendation_read(request.query_params, shop_id=_key(request).shop_id, now=timezone.now())
-        if shopper_id := request.query_params.get("shopper_id"):
-            _key(request).check_shopper(shopper_id, request.query_params.get("shopper_signature"))
-            asked = replace(
-                asked,
-                subject=subject_reference(shop_id=asked.shop_id, raw_id=shopper_id),
-                shopper=shopper_hash(asked.shop_id, shopper_id),
-            )
-        return Response(recommend(asked))
+        return Response(recommend(_by_shopper(request, asked)))
 
 
 class RankingApi(APIView):
