@@ -67,6 +67,20 @@ def candidates_boosted(standing: Standing, read: Callable[..., Candidates]) -> t
     return replace(candidates, operator=operator), ruled
 
 
+def related(ruled: Ruled, candidates: Candidates, order: NDArray[np.int64]) -> tuple[Ruled, list[str]]:
+    """What relations look at of the candidates to be listed, and their successors that are no candidates.
+
+    Nothing is read where rules looked at all of them already.
+    """
+    standing = ruled.standing
+    if standing.is_idle or standing.rules:
+        return ruled, []
+    listed = order.tolist()
+    shown = standing.shown([candidates.ids[i] for i in listed])
+    awaited = set(standing.awaited(shown)).difference(candidates.product_ids)
+    return replace(ruled, shown={i: shown[candidates.ids[i]] for i in listed}), sorted(awaited)
+
+
 def listing_make(
     ruled: Ruled, order: NDArray[np.int64], fitting: NDArray[np.int64], *, by_score: bool, taken: Collection[str] = ()
 ) -> Listing:

@@ -1,25 +1,24 @@
-"""From scored candidates to the list that is shown: what is not wanted goes, variety, newcomers, then relations and rules."""
+"""From scored candidates to those that are arranged: what is not wanted goes, then variety, then places for newcomers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventlog.database import rows
 from ranking.diversity import CANDIDATES, diversify
 from ranking.diversity_setting import DiversityOptions
-from ranking.listing import Listing, Ruled, listing_make
+from ranking.listing import Listing, Ruled, listing_make, related
+from ranking.product_vectors import product_vectors
+from ranking.retrieval import Candidates
 from ranking.scoring import Scores
 from ranking.strategies.candidates import Found
 from ranking.strategies.newcomers import with_newcomers
-from ranking.vector_formats import vectors_matrix
 from ranking.visits.asked import Asked
 
-ARRANGED = 300  # of the best: more than a page and all that rules may take from it
+ARRANGED = 100  # of the best, and three pages at least, are looked at where no rule looks at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,33 @@ def shelf_make(
     variety: DiversityOptions,
     table: str | None,
     taken: Collection[str] = (),
-) -> Shelf:
-    """List the candidates. `again`: what the shopper bought may be shown again; `taken` families are not listed."""
-    best = ordered(asked, found, scores, again=again)
+) -> tuple[Shelf, list[str]]:
+    """List the candidates; and the successors of listed products that are no candidates, with which it is to be made anew.
+
+    `again`: what the shopper bought may be shown again; `taken` families are not listed.
+    """
+    best = ordered(asked, found, scores, again=again, in_stock_first=ruled.standing.settings.out_of_stock != "keep")
     varied, cost = with_variety(best, found, scores, k=k, variety=variety, table=table)
-    placed = with_newcomers(varied, (found.pool.numbers == 0).tolist())
-    order = np.array(placed[:ARRANGED], dtype=np.int64)
-    return Shelf(listing_make(ruled, order, order, by_score=True, taken=taken), cost)
+    unvisited = (found.pool.numbers == 0).tolist()
+    for most in (len(varied) if ruled.standing.rules else max(ARRANGED, 3 * k), len(varied)):
+        placed = np.array(with_newcomers(varied, unvisited, most), dtype=np.int64)
+        listing, awaited = listed(ruled, found.candidates, placed, taken)
+        if len(listing.order) >= min(k, len(varied)):
+            break  # as nearly always: where products have ten variants each, a page takes more of them
+    return Shelf(listing, cost), awaited
 
 
-def ordered(asked: Asked, found: Found, scores: Scores, *, again: bool) -> NDArray[np.int64]:
+def listed(
+    ruled: Ruled, candidates: Candidates, order: NDArray[np.int64], taken: Collection[str]
+) -> tuple[Listing, list[str]]:
+    """Arrange these candidates, best first; and their successors that are no candidates."""
+    known, awaited = related(ruled, candidates, order)
+    return listing_make(known, order, order, by_score=True, taken=taken), awaited
+
+
+def ordered(
+    asked: Asked, found: Found, scores: Scores, *, again: bool, in_stock_first: bool = False
+) -> NDArray[np.int64]:
     """Indices of the candidates, best first; ties by product_id. What the shopper dismissed is left out."""
     owned = asked.owned
     unwanted = owned["id"][~np.isnan(owned["dismissed_at"])]
@@ -59,7 +75,7 @@ def ordered(asked: Asked, found: Found, scores: Scores, *, again: bool) -> NDArr
     wanted = np.flatnonzero(~np.isin(found.pool.numbers, unwanted)).tolist()
     order = np.array(sorted(wanted, key=found.candidates.product_ids.__getitem__), dtype=np.int64)
     best: NDArray[np.int64] = order[np.argsort(-scores.score[order], kind="stable")]
-    return best
+    return best[np.argsort(~found.in_stock[best], kind="stable")] if in_stock_first else best
 
 
 def with_variety(
@@ -70,7 +86,7 @@ def with_variety(
     if not len(head) or (variety.strength <= 0.0 and variety.most_per_group is None):
         return best.tolist(), 0.0
     groups = found.brands if variety.group_by == "brand" else found.categories
-    vectors = _vectors([found.candidates.ids[i] for i in head], table) if variety.strength > 0.0 else None
+    vectors = _vectors(head.tolist(), found, table) if variety.strength > 0.0 else None
     done = diversify(
         scores.score[head],
         np.full((len(head), 1), np.nan, dtype=np.float32) if vectors is None else vectors,
@@ -84,17 +100,8 @@ def with_variety(
     return [*first, *(i for i in best.tolist() if i not in chosen)], done.cost
 
 
-def _vectors(ids: Sequence[int], table: str | None) -> NDArray[np.float32] | None:
-    """Vectors of products (N, D), rows of NaN where there is none; None where there are none at all."""
+def _vectors(head: Sequence[int], found: Found, table: str | None) -> NDArray[np.float32] | None:
+    candidates = found.candidates
     if table is None:
         return None
-    found: dict[int, Any] = dict(
-        rows(f"SELECT document_id, vector FROM {table} WHERE document_id = ANY(%b::bigint[])", [list(ids)], binary=True)
-    )
-    if not found:
-        return None
-    matrix = vectors_matrix([bytes(vector) for vector in found.values()])
-    vectors = np.full((len(ids), matrix.shape[1]), np.nan, dtype=np.float32)
-    row_of = {id_: n for n, id_ in enumerate(ids)}
-    vectors[[row_of[id_] for id_ in found]] = matrix
-    return vectors
+    return product_vectors(table, [candidates.ids[i] for i in head], [candidates.vector_versions[i] for i in head])

@@ -155,35 +155,77 @@ def rank(request: RecommendRequest, model: Model, state: State, variant: Variant
         consumers=CONSUMERS,
     )
     visitor = visitor_read(shop_id=request.shop_id, reference=request.subject, now=request.now)
-    asked, items = asked_of(request, visitor)
+    table = embedding_table(request.shop_id, model.major) if seen.has_vectors else None
+    asked, items = asked_of(request, visitor, table)
     segment = segment_of(visitor)
     chosen = chosen_for(request, segment, state, variant)
     standing = rules_standing(
         shop_id=request.shop_id, version=seen.rules, surface=request.surface, key=None, now=request.now
     )
-    found, ruled = found_read(request, standing, seen, model, asked, items)
-    strength = evidence_of(asked, found.pool)
-    relevance = relevance_of(strength, chosen.mix)
-    evidence = weights_evidence(
-        found.candidates, seen, request.now, expected=model.expected_of(found.candidates.product_ids)
-    )
-    w = weights(relevance=relevance, evidence=evidence, options=seen.options)
-    dense, nothing = found.candidates.dense, np.zeros(len(relevance))
-    scores = Scores(dense=dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight)
+    reading = Reading(request, standing, seen, model, asked, items)
     variety = diversity_kept(request.shop_id, request.surface)
-    shelf = shelf_make(
-        asked=asked,
-        found=found,
-        ruled=ruled,
-        scores=scores,
-        k=request.k,
-        again=request.again,
-        variety=variety if variant.strength is None else replace(variety, strength=variant.strength),
-        table=embedding_table(request.shop_id, model.major) if seen.has_vectors else None,
-        taken=() if standing.is_idle else families_of(request.shop_id, request.product_ids),
-    )
+
+    def listed(wanted: Sequence[str]) -> tuple[Scored, Shelf, Sequence[str]]:
+        scored = scored_read(reading, chosen.mix, wanted)
+        shelf, awaited = shelf_make(
+            asked=asked,
+            found=scored.found,
+            ruled=scored.ruled,
+            scores=scored.scores,
+            k=request.k,
+            again=request.again,
+            variety=variety if variant.strength is None else replace(variety, strength=variant.strength),
+            table=table,
+            taken=() if standing.is_idle else families_of(request.shop_id, request.product_ids),
+        )
+        return scored, shelf, awaited
+
+    scored, shelf, awaited = listed(())
+    if awaited:  # by products that are listed
+        scored, shelf, _ = listed(awaited)
     arm = f"{request.surface}/{segment}/{chosen.mix.name}"
-    return Recommended(model, seen, context, arm, chosen, strength, found, evidence, scores, shelf)
+    return Recommended(
+        model, seen, context, arm, chosen, scored.strength, scored.found, scored.evidence, scored.scores, shelf
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What candidates are read for."""
+
+    request: RecommendRequest
+    standing: Standing
+    seen: Snapshot
+    model: Model
+    asked: Asked
+    items: Items
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Candidates with what strategies and feedback say of each."""
+
+    found: Found
+    ruled: Ruled
+    strength: NDArray[np.float64]
+    evidence: Evidence
+    scores: Scores
+
+
+def scored_read(reading: Reading, mix: Mix, wanted: Sequence[str]) -> Scored:
+    """Read the candidates, those that are `wanted` in any case among them, and score them by a mix."""
+    seen, now = reading.seen, reading.request.now
+    found, ruled = found_read(reading, wanted)
+    strength = evidence_of(reading.asked, found.pool)
+    relevance = relevance_of(strength, mix)
+    expected = reading.model.expected_of(found.candidates.product_ids)
+    evidence = weights_evidence(found.candidates, seen, now, expected=expected)
+    w = weights(relevance=relevance, evidence=evidence, options=seen.options)
+    nothing = np.zeros(len(relevance))
+    scores = Scores(
+        dense=found.candidates.dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight
+    )
+    return Scored(found, ruled, strength, evidence, scores)
 
 
 def chosen_for(request: RecommendRequest, segment: str, state: State, variant: Variant) -> Chosen:
@@ -200,37 +242,40 @@ def chosen_for(request: RecommendRequest, segment: str, state: State, variant: V
     )
 
 
-def found_read(
-    request: RecommendRequest, standing: Standing, seen: Snapshot, model: Model, asked: Asked, items: Items
-) -> tuple[Found, Ruled]:
-    """The candidates with the operator's boosts in r, and what rules and relations look at of each."""
-    vector = content_vector(request.shop_id, model.major, items, asked) if seen.has_vectors else None
+def found_read(reading: Reading, wanted: Sequence[str]) -> tuple[Found, Ruled]:
+    """The candidates with the operator's boosts in r, and what rules look at of each, where there are any."""
+    request, seen, model, asked = reading.request, reading.seen, reading.model, reading.asked
+    vector = content_vector(asked, reading.items.vectors)
     accessories = (
         accessories_of(shop_id=request.shop_id, product_ids=request.product_ids) if request.product_ids else ()
     )
     numbers = proposals(asked).tolist()
-    read: list[Found] = []
+
+    def read(wanted: Sequence[str]) -> Found:
+        return candidates_read(
+            shop_id=request.shop_id,
+            snapshot=seen,
+            numbers=numbers,
+            vector=vector,
+            major=model.major,
+            unrelated=model.head.unknown,
+            filters=request.filters,
+            without=request.product_ids,
+            accessories=accessories,
+            wanted=wanted,
+            now=request.now,
+        )
+
+    if not reading.standing.rules:
+        return read(wanted), Ruled(reading.standing)
+    every: list[Found] = []
 
     def candidates(*, wanted: Sequence[str]) -> Candidates:
-        read.append(
-            candidates_read(
-                shop_id=request.shop_id,
-                snapshot=seen,
-                numbers=numbers,
-                vector=vector,
-                major=model.major,
-                unrelated=model.head.unknown,
-                filters=request.filters,
-                without=request.product_ids,
-                accessories=accessories,
-                wanted=wanted,
-                now=request.now,
-            )
-        )
-        return read[-1].candidates
+        every.append(read(wanted))
+        return every[-1].candidates
 
-    boosted, ruled = candidates_boosted(standing, candidates)
-    return replace(read[-1], candidates=boosted), ruled
+    boosted, ruled = candidates_boosted(reading.standing, candidates)
+    return replace(every[-1], candidates=boosted), ruled
 
 
 def context_of(request: RecommendRequest) -> Context:
@@ -240,12 +285,12 @@ def context_of(request: RecommendRequest) -> Context:
     return basket_context(request.product_ids) if request.surface == "basket" else home_context()
 
 
-def asked_of(request: RecommendRequest, visitor: Visitor) -> tuple[Asked, Items]:
+def asked_of(request: RecommendRequest, visitor: Visitor, table: str | None) -> tuple[Asked, Items]:
     """The items that the recommendation starts from: the products it is asked for, else what the shopper did last."""
     if request.product_ids:
-        items = items_by_product(request.shop_id, request.product_ids)
+        items = items_by_product(request.shop_id, request.product_ids, table=table)
         return asked_of_products(visitor, items, now=request.now), items
-    return asked_of_steps(visitor, now=request.now, most=ITEMS)
+    return asked_of_steps(visitor, shop_id=request.shop_id, now=request.now, most=ITEMS, table=table)
 
 
 def segment_of(visitor: Visitor) -> str:

@@ -49,6 +49,9 @@ class Snapshot:
     rules: tuple[int, int] | None  # which version of the shop's rules: see ranking.rules.selectors
     filtered: int  # products that pass the filters, counted up to EXACT + 1
     options: WeightOptions = DEFAULTS  # by the shop's table of signals
+    visits: tuple[float, float, float, float] | None = (
+        None  # of the shop by day, week and month, decayed to a time; that
+    )
 
     @property
     def as_of_position(self) -> int:
@@ -90,7 +93,8 @@ SELECT s.last, seen.positions,
                   JOIN ranking_context o ON o.id = n.neighbour_id
                  ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),
        to_regclass(%(table)s) IS NOT NULL, {IN_FORCE},
-       (SELECT ARRAY[a.position, a.changes] FROM ranking_arrangement a WHERE a.shop_id = %(shop)s)
+       (SELECT ARRAY[a.position, a.changes] FROM ranking_arrangement a WHERE a.shop_id = %(shop)s),
+       (SELECT ARRAY[v.day, v.week, v.month, v.at] FROM ranking_shopvisits v WHERE v.shop_id = %(shop)s)
   FROM seen, eventlog_sequencer s
   LEFT JOIN ranking_lexicon l ON l.shop_id = %(shop)s
   LEFT JOIN LATERAL (SELECT documents, mean_length FROM ranking_publication
@@ -126,7 +130,7 @@ def snapshot_read(
     ).fetchone()
     assert found is not None
     (last, positions, age, documents, published, mean_length, term_documents, shop, context_id, context, related,
-     neighbours, has_vectors, signals, rules) = found  # fmt: skip
+     neighbours, has_vectors, signals, rules, visits) = found  # fmt: skip
     options = options_read(signals)
     return Snapshot(
         last_position=last,
@@ -146,6 +150,7 @@ def snapshot_read(
         rules=None if rules is None else tuple(rules),
         filtered=_count_filtered(shop_id, filters) if filters else documents,
         options=options,
+        visits=None if visits is None else tuple(visits),
     )
 
 

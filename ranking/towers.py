@@ -58,6 +58,8 @@ class Model:
 
     def expected_of(self, product_ids: Sequence[str]) -> NDArray[np.float64]:
         """By how much more than average this version expects of products where they were shown, (N,); 1 where unknown."""
+        if not self.expected:
+            return np.ones(len(product_ids))
         return np.array([self.expected.get(product_id, 1.0) for product_id in product_ids], dtype=np.float64)
 
     @property

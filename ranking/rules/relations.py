@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from eventlog.database import rows
 from ranking.rules.rule import Shown
+from ranking.vector_formats import ids_text
 
 MOST_ACCESSORIES = 100
 
@@ -42,7 +43,7 @@ def named_read(*, shop_id: int, ids: Sequence[int]) -> dict[int, Shown]:
     """What rules look at of these products, by internal id, without stock and relations."""
     return {
         id_: Shown(product_id=product_id, brand=brand, category=tuple(category), version=version)
-        for id_, product_id, brand, category, version in rows(_NAMED, {"shop": shop_id, "ids": list(ids)})
+        for id_, product_id, brand, category, version in rows(_NAMED, {"shop": shop_id, "ids": ids_text(ids)})
     }
 
 
@@ -59,7 +60,7 @@ def shown_read(*, shop_id: int, ids: Sequence[int]) -> dict[int, Shown]:
             version=version,
         )
         for id_, product_id, brand, category, in_stock, family, successors, version in rows(
-            _SHOWN, {"shop": shop_id, "ids": list(ids)}
+            _SHOWN, {"shop": shop_id, "ids": ids_text(ids)}
         )
     }
 

@@ -6,7 +6,7 @@ trending and the newest products; a small shop, or what a filter leaves of one, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from eventlog.database import rows
 from ranking.filters import Filter
 from ranking.projections.vectors import embedding_table
 from ranking.retrieval import WHOLE, Candidates, Snapshot
-from ranking.vector_formats import vector_text
+from ranking.vector_formats import ids_text, vector_text
 from ranking.visits.asked import Pool, stretched
 from ranking.visits.popularity import HALF_LIVES, popularity_order
 from ranking.weights.decay import MOST_HALF_LIVES, decay
@@ -36,7 +36,7 @@ def _best_visited(name: str, most: int, conditions: str) -> str:
                 ORDER BY {popularity_order(name)} DESC, p.id LIMIT {most}"""
 
 
-def _sources(table: str | None, conditions: str, *, whole: bool) -> list[str]:
+def _sources(table: str | None, conditions: str, *, compared: bool, whole: bool) -> list[str]:
     if whole:
         return [f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions}"]
     proposed = f"""SELECT p.id FROM unnest(%(numbers)s::bigint[]) AS g (id) JOIN ranking_visited t ON t.id = g.id
@@ -51,7 +51,7 @@ def _sources(table: str | None, conditions: str, *, whole: bool) -> list[str]:
         _best_visited("week", POPULAR, conditions),
         _best_visited("day", TRENDING, conditions),
     ]
-    if table:
+    if table and compared:
         found.append(
             f"""SELECT p.id FROM {table} t JOIN catalog_product p ON p.id = t.document_id WHERE {_LIVE}{conditions}
                  ORDER BY t.vector <#> %(vector)s::vector LIMIT {NEAREST}"""
@@ -59,14 +59,18 @@ def _sources(table: str | None, conditions: str, *, whole: bool) -> list[str]:
     return found
 
 
-def candidates_sql(*, table: str | None, conditions: str, whole: bool) -> str:
-    """Return the statement; its text depends on few things, so that a connection prepares it once each."""
-    sources = " UNION ".join(f"({source})" for source in _sources(table, conditions, whole=whole))
-    vector = f"""LEFT JOIN LATERAL (SELECT description_version, -(vector <#> %(vector)s::vector) AS dense
+def candidates_sql(*, table: str | None, conditions: str, compared: bool, whole: bool) -> str:
+    """Return the statement; its text depends on few things, so that a connection prepares it once each.
+
+    Vectors of the `table` are `compared` with that of the context, where it has one.
+    """
+    sources = " UNION ".join(f"({source})" for source in _sources(table, conditions, compared=compared, whole=whole))
+    dense = "-(vector <#> %(vector)s::vector)" if compared else "NULL::double precision"
+    vector = f"""LEFT JOIN LATERAL (SELECT description_version, {dense} AS dense
                    FROM {table} t WHERE t.document_id = p.id OFFSET 0) v ON true""" if table else ""  # fmt: skip
     return f"""
 WITH candidate AS MATERIALIZED ({sources})
-SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_version, 0)" if table else "0"},
+SELECT p.id, p.product_id, p.description_version, {"coalesce(v.description_version, 0)" if table else "0"},
        {"v.dense" if table else "NULL::double precision"},
        coalesce(g.reward * {_left("g", "global_half_life")}, 0), coalesce(g.exposure * {_left("g", "global_half_life")}, 0),
        coalesce(g.breadth * {_left("g", "breadth_half_life", "breadth_at")}, 0),
@@ -74,12 +78,10 @@ SELECT p.id, p.product_id, d.description_version, {"coalesce(v.description_versi
        coalesce(e.recent_reward * {_left("e", "recent_half_life")}, 0),
        coalesce(e.recent_exposure * {_left("e", "recent_half_life")}, 0), coalesce(r.weight, 1),
        coalesce(t.id, 0), t.day, t.week, t.month, t.at,
-       least(extract(epoch FROM p.created_at), extract(epoch FROM p.released_at), t.first_at)::double precision,
-       p.price, p.brand, p.category[cardinality(p.category)],
-       (SELECT ARRAY[day, week, month, at] FROM ranking_shopvisits WHERE shop_id = %(shop)s)
+       least(date_part('epoch', p.created_at), date_part('epoch', p.released_at), t.first_at),
+       p.price, p.brand, p.category[cardinality(p.category)], p.in_stock
   FROM candidate c
   JOIN catalog_product p ON p.id = c.id
-  JOIN ranking_document d ON d.id = p.id
   LEFT JOIN ranking_visited t ON t.shop_id = p.shop_id AND t.product_id = p.product_id
   LEFT JOIN ranking_productweight g ON g.shop_id = p.shop_id AND g.product_id = p.product_id
   LEFT JOIN ranking_contextweight e ON e.context_id = %(own)s AND e.product_id = p.product_id
@@ -104,6 +106,7 @@ class Found:
     pool: Pool
     brands: list[str | None]
     categories: list[str | None]
+    in_stock: NDArray[np.bool_]
 
 
 def candidates_read(
@@ -124,16 +127,17 @@ def candidates_read(
 
     `accessories` of the page or basket are candidates, and so are products that are `wanted` whatever speaks for them.
     """
-    dense, options = vector is not None and snapshot.has_vectors, snapshot.options
+    options = snapshot.options
     found = rows(
         candidates_sql(
-            table=embedding_table(shop_id, major) if dense else None,
+            table=embedding_table(shop_id, major) if snapshot.has_vectors else None,
             conditions="".join(f" AND {each.condition}" for each in filters),
+            compared=vector is not None and snapshot.has_vectors,
             whole=snapshot.filtered <= WHOLE,
         ),
         {
             "shop": shop_id,
-            "numbers": list(numbers),
+            "numbers": ids_text(numbers),
             "vector": None if vector is None else vector_text(vector),
             "own": snapshot.context[0] if snapshot.context else None,
             "without": list(without),
@@ -145,9 +149,12 @@ def candidates_read(
             "breadth_half_life": options.breadth_half_life_seconds,
             **{name: value for each in filters for name, value in each.params.items()},
         },
+        binary=True,
     )
     columns: list[list[Any]] = [list(each) for each in zip(*found, strict=True)] if found else [[] for _ in range(23)]
-    return Found(_candidates(columns), _pool(columns, now, accessories, unrelated), columns[20], columns[21])
+    pool = _pool(columns, now, accessories, unrelated, _of_shop(snapshot.visits, now))
+    in_stock = np.array(columns[22], dtype=np.bool_)
+    return Found(_candidates(columns), pool, brands=columns[20], categories=columns[21], in_stock=in_stock)
 
 
 def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
@@ -179,7 +186,13 @@ def _candidates(columns: Sequence[list[Any]]) -> Candidates:
     )
 
 
-def _pool(columns: Sequence[list[Any]], now: float, accessories: Sequence[str], unrelated: float) -> Pool:
+def _pool(
+    columns: Sequence[list[Any]],
+    now: float,
+    accessories: Collection[str],
+    unrelated: float,
+    shop: tuple[float, float, float],
+) -> Pool:
     age = now - _numbers(columns[17])  # of the newest visit
     left = [decay(age, half_life) for half_life in HALF_LIVES.values()]
     day, week, month = (np.nan_to_num(_numbers(columns[14 + n]) * left[n]) for n in range(3))
@@ -191,14 +204,15 @@ def _pool(columns: Sequence[list[Any]], now: float, accessories: Sequence[str], 
         month=month,
         age=now - _numbers(columns[18]),
         accessory=np.array([each in accessories for each in columns[1]], dtype=np.float64),
-        shop=_of_shop(columns[22][0] if columns[22] else None, now),
+        shop=shop,
     )
 
 
 def _of_shop(visits: Sequence[float] | None, now: float) -> tuple[float, float, float]:
     if visits is None:
         return 0.0, 0.0, 0.0
+    *sums, at = visits
     day, week, month = (
-        visits[n] * float(decay(now - visits[3], half_life)) for n, half_life in enumerate(HALF_LIVES.values())
+        value * float(decay(now - at, half_life)) for value, half_life in zip(sums, HALF_LIVES.values(), strict=True)
     )
     return day, week, month

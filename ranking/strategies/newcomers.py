@@ -8,20 +8,21 @@ FIRST_PAGE = 10  # places that are given by score alone
 EVERY = 8  # of the places below, each so many-th is a newcomer's
 
 
-def with_newcomers(order: Sequence[int], unvisited: Sequence[bool]) -> list[int]:
-    """The same candidates, best first, with the best newcomers moved up to their places; none moves down by it but others.
+def with_newcomers(order: Sequence[int], unvisited: Sequence[bool], most: int | None = None) -> list[int]:
+    """The first `most` candidates (None: all), best first, with the best newcomers moved up to their places.
 
-    `unvisited` says of each candidate, by index, whether nobody ever visited it.
+    `unvisited` says of each candidate, by index, whether nobody ever visited it. No newcomer moves down by it but others.
     """
+    count = len(order) if most is None else min(most, len(order))
     newcomers = [i for i in order[FIRST_PAGE:] if unvisited[i]]
     if not newcomers:
-        return list(order)
+        return list(order[:count])
     placed = list(order[:FIRST_PAGE])
     rest = list(order[FIRST_PAGE:])
     given: set[int] = set()
     waiting = iter(rest)
     fresh = iter(newcomers)
-    while len(placed) < len(order):
+    while len(placed) < count:
         due = (len(placed) + 1 - FIRST_PAGE) % EVERY == 0
         chosen = next((i for i in fresh if i not in given), None) if due else None
         if chosen is None:

@@ -19,13 +19,10 @@ def shares(asked: Asked, by: Floats, name: str = "sum") -> tuple[Ints, Floats]:
     """
     totals = asked.totals if name == "sum" else asked.recent_totals
     weights = by / (totals + SMOOTHING) / scale(asked.now, name)
-    some = [t for t, each in enumerate(asked.companions) if len(each) and weights[t] > 0]
-    if not some:
-        return np.zeros(0, dtype=np.int64), np.zeros(0)
-    ids, index = np.unique(np.concatenate([asked.companions[t]["id"] for t in some]), return_inverse=True)
-    sums = np.concatenate([asked.companions[t][name] * weights[t] for t in some])
-    summed: Floats = np.bincount(index, weights=sums).astype(np.float64)
-    return ids, summed
+    of = asked.joined
+    each = of.sums[name] * weights[of.item]
+    summed: Floats = np.bincount(of.place, weights=each, minlength=len(of.ids)).astype(np.float64)
+    return of.ids, summed
 
 
 def evenly(asked: Asked) -> Floats:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.visits.companions import Companions
+from ranking.visits.companions import SUMS, Companions
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -19,13 +19,36 @@ OWNED = np.dtype(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The companions of all items as one: L entries of M different products, in the order of the items."""
+
+    ids: Ints  # (M,), ascending
+    place: Ints  # of each entry among them, (L,)
+    item: Ints  # that each entry is of, (L,)
+    sums: Mapping[str, Floats]  # by SUMS, (L,) each
+
+
+def joined(companions: Sequence[Companions]) -> Joined:
+    """Join lists, in which a product may be several times: what waits beside a list counts with it."""
+    sizes = [len(each) for each in companions]
+    if not sum(sizes):
+        return Joined(_NONE, _NONE, _NONE, {name: np.zeros(0) for name in SUMS})
+    ids, place = np.unique(np.concatenate([each["id"] for each in companions]), return_inverse=True)
+    sums = {name: np.concatenate([each[name] for each in companions]) for name in SUMS}
+    return Joined(ids, place, np.repeat(np.arange(len(sizes)), sizes), sums)
+
+
+_NONE: Ints = np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """The T items of a context, newest first: the products of a page or a basket, or those of a shopper's newest steps.
 
     `ids` (T,) are numbers of visited products (0: never visited), `at` (T,) their times, `pull` (T,) what the interaction
-    said; `companions` are what they were visited with, `totals` and `recent_totals` (T,) how often in all. `owned` is what
-    the shopper did with each product, by number; times in seconds, NaN for never.
+    said; `companions` are what they were visited with, in several parts or one, `totals` and `recent_totals` (T,) how often
+    in all. `owned` is what the shopper did with each product, by number; times in seconds, NaN for never.
     """
 
     now: float
@@ -36,6 +59,10 @@ class Asked:
     totals: Floats
     recent_totals: Floats
     owned: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=OWNED))
+    joined: Joined = field(init=False, repr=False, compare=False)  # companions, as several strategies need them
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "joined", joined(self.companions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,16 +108,3 @@ def pairs_unpack(noted: Sequence[tuple[int, bytes]]) -> Pairs:
         for name in ("id", *SUMS):
             pairs[name] = np.concatenate([some[name] for some in each])
     return pairs
-
-
-def with_waiting(companions: Companions, waiting: bytes | None) -> Companions:
-    """A list with what waits beside it, each product once, by id; it is not cut."""
-    if not waiting:
-        return companions
-    both = np.concatenate([companions, companions_unpack(waiting)])
-    ids, index = np.unique(both["id"], return_inverse=True)
-    found = np.empty(len(ids), dtype=COMPANION)
-    found["id"] = ids
-    for name in SUMS:
-        found[name] = np.bincount(index, weights=both[name])
-    return found

@@ -10,10 +10,11 @@ from uuid import UUID
 import numpy as np
 
 from eventlog.database import query, rows
+from ranking.strategies.sizes import CONTENT_ITEMS
+from ranking.vector_formats import ids_text
 from ranking.visits.asked import OWNED, Asked, Floats, Ints
 from ranking.visits.companions import SUMS, Companions, companions_unpack, scale
 from ranking.visits.options import VISITS
-from ranking.visits.pending import with_waiting
 from ranking.visits.steps import NO_STEPS, Steps, steps_unpack
 from ranking.weights.decay import decayed
 
@@ -29,13 +30,13 @@ class Visitor:
 
 
 _VISITOR = """
-SELECT v.steps, o.rows FROM feedback_shopper s
+SELECT v.steps, o.* FROM feedback_shopper s
   LEFT JOIN ranking_visitor v ON v.subject_id = s.subject_id
   LEFT JOIN LATERAL (
-    SELECT array_agg(ROW(visited_id, purchases, reward, first_at, at, coalesce(bought_at, 'NaN'),
-                         coalesce(dismissed_at, 'NaN'))) AS rows
-      FROM (SELECT * FROM ranking_owned t WHERE t.subject_id = s.subject_id ORDER BY at DESC, visited_id LIMIT %(most)s) t) o
-    ON true
+    SELECT array_agg(visited_id), array_agg(purchases), array_agg(reward), array_agg(first_at), array_agg(at),
+           array_agg(coalesce(bought_at, 'NaN')), array_agg(coalesce(dismissed_at, 'NaN'))
+      FROM (SELECT * FROM ranking_owned t WHERE t.subject_id = s.subject_id
+             ORDER BY at DESC, visited_id LIMIT %(most)s) t) o ON true
  WHERE s.shop_id = %(shop)s AND s.reference = %(reference)s"""
 
 
@@ -46,44 +47,59 @@ def visitor_read(*, shop_id: int, reference: UUID | None, now: float) -> Visitor
     found = query(_VISITOR, {"shop": shop_id, "reference": reference, "most": MOST_OWNED}, binary=True).fetchone()
     if found is None or found[0] is None:
         return Visitor()
-    owned = np.array([tuple(each) for each in found[1] or ()], dtype=OWNED)
+    steps, *columns = found
+    owned = np.empty(len(columns[0] or ()), dtype=OWNED)
+    for name, column in zip(OWNED.names or (), columns, strict=True):
+        owned[name] = column or ()
     owned["reward"] = decayed(owned["reward"], owned["at"], now, VISITS.owned_half_life_seconds)
-    return Visitor(steps_unpack(found[0]), owned)
+    return Visitor(steps_unpack(steps), owned)
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """T items of a context by number, and what they were visited with."""
+    """T items of a context by number, and what they were visited with: lists, and at their ends what waits beside them.
+
+    `vectors` are those of the newest items, in the binary form, None where there is none.
+    """
 
     ids: Ints
     companions: Sequence[Companions]
     totals: Floats
     recent_totals: Floats
-    product_ids: Sequence[str]
+    vectors: Sequence[bytes | None] = ()
 
 
-_WAITING = """LEFT JOIN LATERAL (SELECT string_agg(t.pairs, '' ORDER BY t.position) AS pairs
-              FROM ranking_copending t WHERE t.id = v.id) w ON true"""
-_BY_NUMBER = f"""
-SELECT g.id, c.companions, w.pairs, coalesce(c.total, 0), coalesce(c.total_recent, 0), v.product_id
-  FROM unnest(%b::bigint[]) WITH ORDINALITY AS g (id, n)
-  LEFT JOIN ranking_visited v ON v.id = g.id
-  LEFT JOIN ranking_covisited c ON c.id = g.id {_WAITING} ORDER BY g.n"""
-_BY_PRODUCT = f"""
-SELECT coalesce(v.id, 0), c.companions, w.pairs, coalesce(c.total, 0), coalesce(c.total_recent, 0), g.product_id
-  FROM unnest(%b::text[]) WITH ORDINALITY AS g (product_id, n)
-  LEFT JOIN ranking_visited v ON v.shop_id = %b AND v.product_id = g.product_id
-  LEFT JOIN ranking_covisited c ON c.id = v.id {_WAITING} ORDER BY g.n"""
+_BY_NUMBER = """FROM unnest(%(asked)s::bigint[]) WITH ORDINALITY AS g (id, n)
+  LEFT JOIN ranking_visited v ON v.id = g.id"""
+_BY_PRODUCT = """FROM unnest(%(asked)s::text[]) WITH ORDINALITY AS g (product_id, n)
+  LEFT JOIN ranking_visited v ON v.shop_id = %(shop)s AND v.product_id = g.product_id"""
 
 
-def items_by_number(ids: Sequence[int]) -> Items:
-    """Visited products by their numbers."""
-    return _items(rows(_BY_NUMBER, [list(ids)], binary=True)) if len(ids) else NO_ITEMS
+def _items_sql(source: str, product_id: str, table: str | None) -> str:
+    vector = f"""(SELECT t.vector FROM ranking_document d JOIN {table} t ON t.document_id = d.id
+                   WHERE d.shop_id = %(shop)s AND d.product_id = {product_id})""" if table else "NULL"  # fmt: skip
+    return f"""
+SELECT coalesce(v.id, 0), c.companions, w.pairs, coalesce(c.total, 0), coalesce(c.total_recent, 0),
+       CASE WHEN g.n <= {CONTENT_ITEMS} THEN {vector} END
+  {source}
+  LEFT JOIN ranking_covisited c ON c.id = v.id
+  LEFT JOIN LATERAL (SELECT string_agg(t.pairs, '' ORDER BY t.position) AS pairs
+                       FROM ranking_copending t WHERE t.id = v.id) w ON true
+ ORDER BY g.n"""
 
 
-def items_by_product(shop_id: int, product_ids: Sequence[str]) -> Items:
+def items_by_number(ids: Sequence[int], *, shop_id: int = 0, table: str | None = None) -> Items:
+    """Visited products by their numbers, with vectors where `table` holds them."""
+    if not len(ids):
+        return NO_ITEMS
+    sql = _items_sql(_BY_NUMBER, "v.product_id", table)
+    return _items(rows(sql, {"asked": ids_text(ids), "shop": shop_id}, binary=True))
+
+
+def items_by_product(shop_id: int, product_ids: Sequence[str], *, table: str | None = None) -> Items:
     """Products by the shop's own ids, visited or not."""
-    return _items(rows(_BY_PRODUCT, [list(product_ids), shop_id], binary=True))
+    sql = _items_sql(_BY_PRODUCT, "g.product_id", table)
+    return _items(rows(sql, {"asked": list(product_ids), "shop": shop_id}, binary=True))
 
 
 def _items(found: Sequence[tuple[Any, ...]]) -> Items:
@@ -94,22 +110,24 @@ def _items(found: Sequence[tuple[Any, ...]]) -> Items:
     )
     return Items(
         np.array([row[0] for row in found], dtype=np.int64),
-        [with_waiting(companions_unpack(row[1] or b""), row[2]) for row in found],
+        [companions_unpack((row[1] or b"") + (row[2] or b"")) for row in found],
         lasting,
         recent,
-        [row[5] for row in found],
+        [row[5] for row in found[:CONTENT_ITEMS]],
     )
 
 
-NO_ITEMS = Items(np.zeros(0, dtype=np.int64), [], np.zeros(0), np.zeros(0), [])
+NO_ITEMS = Items(np.zeros(0, dtype=np.int64), [], np.zeros(0), np.zeros(0))
 
 
-def asked_of_steps(visitor: Visitor, *, now: float, most: int) -> tuple[Asked, Items]:
+def asked_of_steps(
+    visitor: Visitor, *, shop_id: int, now: float, most: int, table: str | None = None
+) -> tuple[Asked, Items]:
     """A shopper's newest steps as a context: each product once, newest first."""
     newest = visitor.steps[::-1]
     _, first = np.unique(newest["id"], return_index=True)
     kept = newest[np.sort(first)][:most]
-    items = items_by_number(kept["id"].tolist())
+    items = items_by_number(kept["id"].tolist(), shop_id=shop_id, table=table)
     asked = Asked(
         now=now,
         ids=items.ids,

@@ -9,7 +9,7 @@ import pytest
 
 from feedback.ranking_token import token_read
 from ranking.policies import shop_embed
-from tests.cast import PRODUCTS, SHOP_ID, Api, Shopper, SmallShop, drain
+from tests.cast import PRODUCTS, SHOP_ID, Api, Clock, Shopper, SmallShop, drain
 
 
 @pytest.fixture
@@ -184,3 +184,43 @@ def test_a_public_key_needs_the_shoppers_signature(visited: SmallShop, api_with:
 
     assert public.get("/v1/recommendations", surface="home", shopper_id="alice").status_code == 403
     assert public.get("/v1/recommendations", surface="home").status_code == 200
+
+
+def many(count: int, **more: Any) -> list[dict[str, Any]]:
+    """More products than are looked at for a page."""
+    return [{"product_id": f"p{n:03}", "title": f"Shirt {n}", **more} for n in range(count)]
+
+
+def test_a_page_is_filled_where_each_product_has_dozens_of_variants(empty_shop: SmallShop, api: Api) -> None:
+    shirts = many(240)
+    for n, shirt in enumerate(shirts):
+        if n % 24:
+            shirt["relations"] = [{"kind": "variant_of", "product_id": f"p{n - n % 24:03}"}]
+    empty_shop.offer(*shirts)
+
+    shown = order(ask(api, k=10))
+
+    assert len({int(product_id[1:]) // 24 for product_id in shown}) == len(shown) == 10
+
+
+def test_what_can_be_bought_comes_first_however_much_is_sold_out(
+    empty_shop: SmallShop, api: Api, clock: Clock
+) -> None:
+    clock.now = datetime.now(UTC)
+    sold_out = many(150, in_stock=False)
+    empty_shop.offer(*sold_out, {"product_id": "left", "title": "Soap"})
+    empty_shop.record(*(Shopper(f"s{n}", clock).clicks(each["product_id"]) for n, each in enumerate(sold_out)))
+
+    assert order(ask(api, k=10))[0] == "left"
+
+
+def test_a_revised_description_is_compared_by_its_own_vector(visited: SmallShop, api: Api) -> None:
+    api.put("/v1/diversity", {"surface": "home", "strength": 0.5})
+    drain()
+    before = {item["product_id"]: item["vector_version"] for item in ask(api, k=100)["items"]}
+    visited.revise_description("mug", "A running shoe.")
+    shop_embed(shop_id=SHOP_ID, now=visited.clock.now)
+
+    after = {item["product_id"]: item["vector_version"] for item in ask(api, k=100)["items"]}
+
+    assert after == {**before, "mug": 2}

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from catalog.services import description_revise, product_retire, products_upsert
@@ -35,6 +36,8 @@ from ranking.query_refresh import result_lists_refresh
 from ranking.registry import model_promote
 from ranking.services import lexical_statistics_publish, weights_put
 from ranking.signal_setting import signals_set
+from ranking.visits.asked import joined
+from ranking.visits.companions import SUMS
 from ranking.visits.reading import items_by_number
 from tests.cast import PRODUCTS, SHOP_ID, drain
 
@@ -181,10 +184,12 @@ def companions() -> list[Any]:
     """Of each product that was visited, with which others, and how much."""
     numbers = [id_ for (id_,) in rows("SELECT id FROM ranking_visited ORDER BY id")]
     items = items_by_number(numbers)
-    return [
-        [id_, each["id"].tolist(), float(total), *each["sum"].tolist(), *each["recent"].tolist()]
-        for id_, each, total in zip(numbers, items.companions, items.totals, strict=True)
-    ]
+    found = []
+    for id_, each, total in zip(numbers, items.companions, items.totals, strict=True):
+        of = joined([each])
+        sums = [np.bincount(of.place, weights=of.sums[name], minlength=len(of.ids)).tolist() for name in SUMS]
+        found.append([id_, of.ids.tolist(), float(total), *sums[0], *sums[1]])
+    return found
 
 
 def assert_same(again: dict[str, list[Any]], before: dict[str, list[Any]]) -> None:

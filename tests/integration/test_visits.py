@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import pytest
 
-from eventlog.database import rows, scalar
+from eventlog.database import query, rows, scalar
 from eventlog.rebuild import rebuild
 from ranking.visits.companions import scale
+from ranking.visits.popularity import popularity_order
 from ranking.visits.reading import items_by_number
 from ranking.visits.steps import steps_unpack
 from tests.cast import Clock, Shopper, SmallShop
@@ -26,11 +28,11 @@ def together(newest: float | None = None) -> dict[tuple[str, str], float]:
     names: dict[int, str] = dict(rows("SELECT id, product_id FROM ranking_visited"))
     newest = newest or float(scalar("SELECT max(at) FROM ranking_visited"))
     items = items_by_number(list(names))
-    return {
-        (names[id_], names[each["id"]]): float(each["sum"]) / float(scale(newest))
-        for id_, companions in zip(items.ids.tolist(), items.companions, strict=True)
-        for each in companions
-    }
+    found: dict[tuple[str, str], float] = defaultdict(float)  # a product is there once in the list, and where it waits
+    for id_, companions in zip(items.ids.tolist(), items.companions, strict=True):
+        for each in companions:
+            found[names[id_], names[each["id"]]] += float(each["sum"]) / float(scale(newest))
+    return dict(found)
 
 
 def test_what_one_shopper_touches_goes_together_both_ways(shop: SmallShop, alice: Shopper, bob: Shopper) -> None:
@@ -150,3 +152,15 @@ def test_an_erased_shopper_leaves_no_steps_and_what_comes_later_is_nobodys(
     assert len(steps_unpack(packed)) == 1
     assert scalar("SELECT count(*) FROM ranking_owned") == 1
     assert scalar("SELECT count(*) FROM ranking_visited") == 2
+
+
+@pytest.mark.parametrize("name", ["day", "week"])
+def test_the_most_visited_are_found_by_an_index(shop: SmallShop, name: str) -> None:
+    query("SET LOCAL enable_seqscan = off")
+
+    plan = rows(
+        f"""EXPLAIN SELECT id FROM ranking_visited WHERE shop_id = 1 AND {name} > 0
+             ORDER BY {popularity_order(name)} DESC LIMIT 10"""
+    )
+
+    assert f"Index Scan Backward using ranking_visited_{name}" in plan[1][0]
