@@ -20,12 +20,12 @@ from ranking.registry import model_serving
 from ranking.strategies.fitting import Case, mix_fit
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, relevance_of
-from ranking.strategies.sizes import ITEMS_OF
 from ranking.strategies.walking import Shop, Taken, cases_walk
 from ranking.towers import serving
 from ranking.vector_formats import vectors_matrix
 from ranking.visits.asked import Floats
 from ranking.visits.memory import Memory
+from ranking.visits.sizes import ITEMS_OF
 
 VISITS = 200_000  # newest ones that are walked
 CASES = 4_000  # of them: beyond, a dozen coefficients move no more

@@ -35,10 +35,10 @@ from ranking.strategies.content import content_vector
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
 from ranking.strategies.registry import NAMES
-from ranking.strategies.sizes import ITEMS
 from ranking.towers import Model, serving
 from ranking.visits.asked import Asked
 from ranking.visits.reading import Items, Visitor, asked_of_products, asked_of_steps, items_by_product, visitor_read
+from ranking.visits.sizes import ITEMS
 from ranking.weights.evidence import Evidence
 from ranking.weights.formula import weights
 

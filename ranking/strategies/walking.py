@@ -13,9 +13,9 @@ from ranking.strategies.candidates import NEAREST, NEWEST, POPULAR, TRENDING
 from ranking.strategies.fitting import Case
 from ranking.strategies.mixing import evidence_of, proposals
 from ranking.strategies.next_for_you import lately
-from ranking.strategies.sizes import CONTENT_ITEMS, ITEMS
 from ranking.visits.asked import Asked, Floats, Ints, stretched
 from ranking.visits.memory import Memory
+from ranking.visits.sizes import CONTENT_ITEMS, ITEMS
 
 
 @dataclass(frozen=True, slots=True)

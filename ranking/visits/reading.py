@@ -10,11 +10,11 @@ from uuid import UUID
 import numpy as np
 
 from eventlog.database import query, rows
-from ranking.strategies.sizes import CONTENT_ITEMS
 from ranking.vector_formats import ids_text
 from ranking.visits.asked import OWNED, Asked, Floats, Ints
 from ranking.visits.companions import SUMS, Companions, companions_unpack, scale
 from ranking.visits.options import VISITS
+from ranking.visits.sizes import CONTENT_ITEMS
 from ranking.visits.steps import NO_STEPS, Steps, steps_unpack
 from ranking.weights.decay import decayed
 

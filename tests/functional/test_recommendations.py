@@ -203,9 +203,7 @@ def test_a_page_is_filled_where_each_product_has_dozens_of_variants(empty_shop: 
     assert len({int(product_id[1:]) // 24 for product_id in shown}) == len(shown) == 10
 
 
-def test_what_can_be_bought_comes_first_however_much_is_sold_out(
-    empty_shop: SmallShop, api: Api, clock: Clock
-) -> None:
+def test_what_can_be_bought_comes_first_however_much_is_sold_out(empty_shop: SmallShop, api: Api, clock: Clock) -> None:
     clock.now = datetime.now(UTC)
     sold_out = many(150, in_stock=False)
     empty_shop.offer(*sold_out, {"product_id": "left", "title": "Soap"})

@@ -19,10 +19,10 @@ from ranking.recommending import RecommendRequest, rank
 from ranking.strategies.mixes import MIXES
 from ranking.strategies.mixing import evidence_of
 from ranking.strategies.registry import NAMES
-from ranking.strategies.sizes import ITEMS
 from ranking.strategies.walking import dense_of
 from ranking.towers import serving
 from ranking.visits.memory import Memory
+from ranking.visits.sizes import ITEMS
 from tests.cast import PRODUCTS, SHOP_ID, Api, Shopper, SmallShop, drain
 
 IDS = [product["product_id"] for product in PRODUCTS]

@@ -32,7 +32,8 @@ def test_vectors_are_those_of_the_table_kept_or_not(table: str) -> None:
     query(f"DELETE FROM {table}")
     again = product_vectors(table, ids, versions)
 
-    assert first is not None and again is not None
+    assert first is not None
+    assert again is not None
     assert np.array_equal(first, vectors_matrix([vector for _, vector in of.values()]))
     assert np.array_equal(again, first)
 
