@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from eventlog.database import rows
@@ -13,7 +12,7 @@ from ranking.vector_formats import ids_text, vectors_matrix
 
 Floats32 = NDArray[np.float32]
 KEPT = 20_000  # vectors of 1.5 kB: what pages show again and again
-_kept: LRUCache[tuple[str, int, int], Floats32] = LRUCache(maxsize=KEPT)
+_kept: dict[tuple[str, int, int], Floats32] = {}  # all forgotten when it is full: to look up a hundred must cost nothing
 
 
 def product_vectors(table: str, ids: Sequence[int], versions: Sequence[int]) -> Floats32 | None:
@@ -24,6 +23,8 @@ def product_vectors(table: str, ids: Sequence[int], versions: Sequence[int]) -> 
     known = [_kept.get((table, id_, version)) if version else None for id_, version in zip(ids, versions, strict=True)]
     missing = [n for n, vector in enumerate(known) if vector is None and versions[n]]
     if missing:
+        if len(_kept) > KEPT:
+            _kept.clear()
         read = _read(table, [ids[n] for n in missing])
         for n in missing:
             version, known[n] = read.get(ids[n], (0, None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 FIRST_PAGE = 10  # places that are given by score alone
 EVERY = 8  # of the places below, each so many-th is a newcomer's
@@ -17,16 +17,22 @@ def with_newcomers(order: Sequence[int], unvisited: Sequence[bool], most: int | 
     newcomers = [i for i in order[FIRST_PAGE:] if unvisited[i]]
     if not newcomers:
         return list(order[:count])
+    places = range(FIRST_PAGE + EVERY - 1, count, EVERY)
     placed = list(order[:FIRST_PAGE])
-    rest = list(order[FIRST_PAGE:])
     given: set[int] = set()
-    waiting = iter(rest)
-    fresh = iter(newcomers)
-    while len(placed) < count:
-        due = (len(placed) + 1 - FIRST_PAGE) % EVERY == 0
-        chosen = next((i for i in fresh if i not in given), None) if due else None
+    waiting, fresh = iter(order[FIRST_PAGE:]), iter(newcomers)
+    for place in range(len(placed), count):
+        chosen = _next(fresh, given) if place in places else None
         if chosen is None:
-            chosen = next(i for i in waiting if i not in given)
-        given.add(chosen)
-        placed.append(chosen)
+            chosen = _next(waiting, given)
+        if chosen is not None:
+            given.add(chosen)
+            placed.append(chosen)
     return placed
+
+
+def _next(candidates: Iterator[int], given: Collection[int]) -> int | None:
+    for i in candidates:
+        if i not in given:
+            return i
+    return None
