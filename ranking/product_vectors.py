@@ -12,7 +12,9 @@ from ranking.vector_formats import ids_text, vectors_matrix
 
 Floats32 = NDArray[np.float32]
 KEPT = 20_000  # vectors of 1.5 kB: what pages show again and again
-_kept: dict[tuple[str, int, int], Floats32] = {}  # all forgotten when it is full: to look up a hundred must cost nothing
+_kept: dict[
+    tuple[str, int, int], Floats32
+] = {}  # all forgotten when it is full: to look up a hundred must cost nothing
 
 
 def product_vectors(table: str, ids: Sequence[int], versions: Sequence[int]) -> Floats32 | None:

@@ -7,21 +7,25 @@ change none of it: to be shown is not to be wanted.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import TypeVar
 from uuid import UUID
+
+import numpy as np
 
 from eventlog.database import query, rows
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import InteractionRecorded, ShopperErased
-from ranking.visits.companions import pairs_of
 from ranking.visits.options import VISITS, pull
 from ranking.visits.owned import Owned
-from ranking.visits.pending import Visit, pairs_note
-from ranking.visits.popularity import HALF_LIVES, Visited
-from ranking.visits.steps import NO_STEPS, Steps, steps_add, steps_of, steps_unpack
+from ranking.visits.pending import pairs_note
+from ranking.visits.popularity import HALF_LIVES, Visited, visited
+from ranking.visits.steps import Steps, steps_of, steps_unpack
+from ranking.visits.walk import steps_walk
 from ranking.weights.decay import MOST_HALF_LIVES
 
 Product = tuple[int, str]  # shop, product_id
+Key = TypeVar("Key", Product, int)
 NOTHING = 1e-100
 
 
@@ -71,11 +75,8 @@ def _visit(events: Sequence[RecordedEvent]) -> None:
     known = [event for event in events if event.subject_id in subjects]
     if not known:
         return
-    steps, pairs = _walk(known, numbers, _steps_read(subjects))
     _merge_owned(known, numbers)
-    _write_steps({event.subject_id: event.shop_id for event in known if event.subject_id}, steps)
-    for shop_id in {event.shop_id for event in known}:
-        pairs_note(shop_id, [each for each in pairs if each.shop_id == shop_id])
+    _take_steps([event for event in known if pull(event.data["kind"]) > 0.0], numbers)
 
 
 def _product(event: RecordedEvent) -> Product:
@@ -88,7 +89,7 @@ def _numbers(events: Sequence[RecordedEvent]) -> dict[Product, int]:
     for event in events:
         first.setdefault(_product(event), event.position)
     known = rows(
-        """SELECT v.shop_id, v.product_id, v.id FROM unnest(%s::integer[], %s::text[]) AS g (shop_id, product_id)
+        """SELECT v.shop_id, v.product_id, v.id FROM unnest(%b::integer[], %b::text[]) AS g (shop_id, product_id)
              JOIN ranking_visited v ON v.shop_id = g.shop_id AND v.product_id = g.product_id""",
         [[shop_id for shop_id, _ in first], [product_id for _, product_id in first]],
     )
@@ -111,29 +112,27 @@ def _steps_read(subjects: Collection[UUID]) -> dict[UUID, Steps]:
     return {subject: steps_unpack(steps) for subject, steps in found}
 
 
-def _walk(
-    events: Sequence[RecordedEvent], numbers: dict[Product, int], steps: dict[UUID, Steps]
-) -> tuple[dict[UUID, Steps], list[Visit]]:
-    """Let subjects take their steps in the order of the log: their newest steps afterwards, and the pairs on the way."""
-    found = []
-    for event in events:
-        weight = pull(event.data["kind"])
-        if weight == 0.0 or event.subject_id is None:
-            continue
-        before = steps.get(event.subject_id, NO_STEPS)
-        number, at = numbers[_product(event)], event.effective_at.timestamp()
-        found.append(Visit(event.shop_id, event.position, pairs_of(before, number, at, weight)))
-        steps[event.subject_id] = steps_add(before, steps_of([(number, at, weight, event.position)]), VISITS.steps)
-    return steps, found
+def _take_steps(events: Sequence[RecordedEvent], numbers: dict[Product, int]) -> None:
+    """Let subjects take their steps in the order of the log, and note what goes together by it."""
+    whose = [event.subject_id for event in events if event.subject_id is not None]
+    new = steps_of(
+        (numbers[_product(event)], event.effective_at.timestamp(), pull(event.data["kind"]), event.position)
+        for event in events
+    )
+    steps, pairs, made_by = steps_walk(whose, new, _steps_read(set(whose)))
+    shops = np.array([event.shop_id for event in events], dtype=np.int64)
+    _write_steps(dict(zip(whose, shops.tolist(), strict=True)), steps)
+    for shop_id in dict.fromkeys(shops.tolist()):
+        newest = events[int(np.flatnonzero(shops == shop_id)[-1])]
+        pairs_note(shop_id, pairs[shops[made_by] == shop_id], position=newest.position)
 
 
 def _write_steps(shops: dict[UUID, int], steps: dict[UUID, Steps]) -> None:
-    moved = [subject for subject in shops if subject in steps]
     query(
         """INSERT INTO ranking_visitor (subject_id, shop_id, steps)
            SELECT * FROM unnest(%b::uuid[], %b::integer[], %b::bytea[])
            ON CONFLICT (subject_id) DO UPDATE SET steps = excluded.steps""",
-        [moved, [shops[subject] for subject in moved], [steps[subject].tobytes() for subject in moved]],
+        [list(steps), [shops[subject] for subject in steps], [each.tobytes() for each in steps.values()]],
     )
 
 
@@ -149,54 +148,54 @@ def _added(half_life: float, column: str) -> str:
 
 _MERGE_VISITED = f"""
 INSERT INTO ranking_visited AS t (shop_id, product_id, id, first_at, at, day, week, month)
-SELECT * FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::double precision[], %s::double precision[],
-                     %s::double precision[], %s::double precision[], %s::double precision[])
+SELECT * FROM unnest(%b::integer[], %b::text[], %b::bigint[], %b::double precision[], %b::double precision[],
+                     %b::double precision[], %b::double precision[], %b::double precision[])
 ON CONFLICT (shop_id, product_id) DO UPDATE SET
   {", ".join(_added(half_life, name) for name, half_life in HALF_LIVES.items())},
   first_at = least(t.first_at, excluded.first_at), at = greatest(t.at, excluded.at)"""
 
 
 def _merge_visited(events: Sequence[RecordedEvent], numbers: dict[Product, int]) -> None:
-    of: dict[Product, Visited] = {}
-    for event in events:
-        product = _product(event)
-        visited = of.setdefault(product, Visited(numbers[product]))
-        visited.add(pull(event.data["kind"]), event.effective_at.timestamp())
-    given = list(of.values())
+    products, found = _summed([_product(event) for event in events], events)
     query(
         _MERGE_VISITED,
         [
-            [shop_id for shop_id, _ in of],
-            [product_id for _, product_id in of],
-            [each.id for each in given],
-            [each.first_at for each in given],
-            [each.at for each in given],
-            *([each.sums[part] for each in given] for part in range(len(HALF_LIVES))),
+            [shop_id for shop_id, _ in products],
+            [product_id for _, product_id in products],
+            [numbers[product] for product in products],
+            found.first_at.tolist(),
+            found.at.tolist(),
+            *found.sums.tolist(),
         ],
     )
 
 
 _MERGE_SHOPS = f"""
 INSERT INTO ranking_shopvisits AS t (shop_id, at, day, week, month)
-SELECT * FROM unnest(%s::integer[], %s::double precision[], %s::double precision[], %s::double precision[],
-                     %s::double precision[])
+SELECT * FROM unnest(%b::integer[], %b::double precision[], %b::double precision[], %b::double precision[],
+                     %b::double precision[])
 ON CONFLICT (shop_id) DO UPDATE SET
   {", ".join(_added(half_life, name) for name, half_life in HALF_LIVES.items())}, at = greatest(t.at, excluded.at)"""
 
 
 def _merge_shops(events: Sequence[RecordedEvent]) -> None:
-    of: dict[int, Visited] = {}
-    for event in events:
-        of.setdefault(event.shop_id, Visited(0)).add(pull(event.data["kind"]), event.effective_at.timestamp())
-    given = list(of.values())
-    sums = [[each.sums[part] for each in given] for part in range(len(HALF_LIVES))]
-    query(_MERGE_SHOPS, [list(of), [each.at for each in given], *sums])
+    shops, found = _summed([event.shop_id for event in events], events)
+    query(_MERGE_SHOPS, [shops, found.at.tolist(), *found.sums.tolist()])
+
+
+def _summed(keys: Sequence[Key], events: Sequence[RecordedEvent]) -> tuple[list[Key], Visited]:
+    """Visits summed by a key of each: the keys, and their sums."""
+    found: dict[Key, int] = {}
+    groups = np.array([found.setdefault(key, len(found)) for key in keys], dtype=np.int64)
+    pulls = np.array([pull(event.data["kind"]) for event in events], dtype=np.float64)
+    at = np.array([event.effective_at.timestamp() for event in events], dtype=np.float64)
+    return list(found), visited(groups, len(found), pulls, at)
 
 
 _MERGE_OWNED = f"""
 INSERT INTO ranking_owned AS t (subject_id, visited_id, purchases, reward, first_at, at, bought_at, dismissed_at)
-SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::integer[], %s::double precision[], %s::double precision[],
-                     %s::double precision[], %s::double precision[], %s::double precision[])
+SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::integer[], %b::double precision[], %b::double precision[],
+                     %b::double precision[], %b::double precision[], %b::double precision[])
 ON CONFLICT (subject_id, visited_id) DO UPDATE SET
   {_added(VISITS.owned_half_life_seconds, "reward")}, purchases = t.purchases + excluded.purchases,
   first_at = least(t.first_at, excluded.first_at), at = greatest(t.at, excluded.at),

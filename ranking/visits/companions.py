@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.visits.options import VISITS, VisitOptions
-from ranking.visits.steps import Steps
+from ranking.visits.steps import STEP, Steps
 
 SUMS = ("sum", "recent")  # by the lasting and by the recent half-life
 COMPANION = np.dtype([("id", "<i8"), ("sum", "<f8"), ("recent", "<f8")])
@@ -39,12 +39,19 @@ def scale(at: float | Floats, name: str = "sum", options: VisitOptions = VISITS)
 def pairs_of(steps: Steps, id_: int, at: float, pull: float, options: VisitOptions = VISITS) -> Pairs:
     """What a new interaction pairs with: the subject's steps before it, of other products, both ways round."""
     others = steps[steps["id"] != id_]
-    gaps = np.abs(at - others["at"]) / options.gap_half_life_seconds
-    later = np.maximum(at, others["at"])
-    strength = np.exp2(-gaps) * np.sqrt(others["pull"].astype(np.float64) * pull)
-    found = np.empty(2 * len(others), dtype=PAIR)
-    found["of"][0::2], found["id"][0::2] = others["id"], id_
-    found["of"][1::2], found["id"][1::2] = id_, others["id"]
+    new = np.empty(len(others), dtype=STEP)
+    new["id"], new["at"], new["pull"] = id_, at, pull
+    return pairs_between(others, new, options)
+
+
+def pairs_between(steps: Steps, new: Steps, options: VisitOptions = VISITS) -> Pairs:
+    """Pairs of N steps with N new ones, of two products each, both ways round, (2 N,)."""
+    gaps = np.abs(new["at"] - steps["at"]) / options.gap_half_life_seconds
+    later = np.maximum(new["at"], steps["at"])
+    strength = np.exp2(-gaps) * np.sqrt(steps["pull"].astype(np.float64) * new["pull"])
+    found = np.empty(2 * len(steps), dtype=PAIR)
+    found["of"][0::2], found["id"][0::2] = steps["id"], new["id"]
+    found["of"][1::2], found["id"][1::2] = new["id"], steps["id"]
     for name in SUMS:
         found[name] = np.repeat(strength * scale(later, name, options), 2)
     return found

@@ -8,7 +8,6 @@ lists come out the same as if each pair had gone in at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,33 +18,24 @@ LEAST_SWEPT = 100  # products a batch
 SWEPT_SHARE = 0.1  # of the products that a batch touches: about ten notes a product wait
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """An event of a subject and what it pairs."""
-
-    shop_id: int
-    position: int
-    pairs: Pairs
-
-
-def pairs_note(shop_id: int, visits: Sequence[Visit]) -> None:
-    """Note the pairs of a shop's visits, and take in what waits for the next products."""
-    if not visits or not sum(len(visit.pairs) for visit in visits):
+def pairs_note(shop_id: int, pairs: Pairs, *, position: int) -> None:
+    """Note pairs of a shop's visits, in log order up to this position, and take in what waits for the next products."""
+    if not len(pairs):
         return
-    pairs = np.concatenate([visit.pairs for visit in visits])
     pairs = pairs[np.argsort(pairs["of"], kind="stable")]
     bounds = np.flatnonzero(np.append(True, pairs["of"][1:] != pairs["of"][:-1]))
     packed = np.empty(len(pairs), dtype=COMPANION)
     for name in ("id", *SUMS):
         packed[name] = pairs[name]
-    owners, last = pairs["of"][bounds].tolist(), visits[-1].position
-    noted = zip(owners, np.split(packed, bounds[1:]), strict=True)
+    whole, width = packed.tobytes(), packed.itemsize
+    ends = [*bounds[1:].tolist(), len(pairs)]
+    noted = zip(pairs["of"][bounds].tolist(), bounds.tolist(), ends, strict=True)
     copy_rows(
         "ranking_copending",
         ("id", "shop_id", "position", "pairs"),
-        ((id_, shop_id, last, each.tobytes()) for id_, each in noted),
+        ((id_, shop_id, position, whole[start * width : end * width]) for id_, start, end in noted),
     )
-    _sweep(shop_id, max(LEAST_SWEPT, int(SWEPT_SHARE * len(owners))))
+    _sweep(shop_id, max(LEAST_SWEPT, int(SWEPT_SHARE * len(bounds))))
 
 
 _NEXT = """

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import log
+from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.weights.decay import decay
 from ranking.weights.options import DAY_SECONDS
 
+Floats: TypeAlias = NDArray[np.float64]
 HALF_LIVES = {"day": DAY_SECONDS, "week": 7 * DAY_SECONDS, "month": 30 * DAY_SECONDS}
 
 
@@ -16,24 +21,22 @@ def popularity_order(name: str) -> str:
     return f"(ln({name}) + at / {HALF_LIVES[name] / log(2):.3f}::double precision)"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Visited:
-    """What a batch adds to a product: decayed sums as of the newest visit, in the order of HALF_LIVES."""
+    """What a batch adds to G products or shops, (G,) each, and decayed sums (3, G) as of the newest visit of each."""
 
-    id: int
-    first_at: float = inf
-    at: float = -inf
-    sums: Sequence[float] = (0.0, 0.0, 0.0)
-
-    def add(self, pull: float, at: float) -> None:
-        """Add a visit, in any order of time."""
-        newest = max(self.at, at)
-        self.sums = [
-            before * _left(newest - self.at, half_life) + pull * _left(newest - at, half_life)
-            for before, half_life in zip(self.sums, HALF_LIVES.values(), strict=True)
-        ]
-        self.first_at, self.at = min(self.first_at, at), newest
+    first_at: Floats
+    at: Floats
+    sums: Floats
 
 
-def _left(age: float, half_life: float) -> float:
-    return float(0.5 ** min(age / half_life, 1000.0))
+def visited(groups: NDArray[np.int64], count: int, pull: Floats, at: Floats) -> Visited:
+    """Sum E visits, each of one of `count` groups, in any order of time."""
+    first, newest = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(first, groups, at)
+    np.maximum.at(newest, groups, at)
+    sums = [
+        np.bincount(groups, weights=pull * decay(newest[groups] - at, half_life), minlength=count)
+        for half_life in HALF_LIVES.values()
+    ]
+    return Visited(first, newest, np.array(sums, dtype=np.float64))

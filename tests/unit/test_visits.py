@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,11 +12,14 @@ from hypothesis import strategies as st
 from ranking.visits.companions import COMPANION, PAIR, Companions, companions_add, pairs_of, scale
 from ranking.visits.options import VisitOptions
 from ranking.visits.owned import Owned
-from ranking.visits.popularity import Visited
-from ranking.visits.steps import NO_STEPS, STEP, steps_add, steps_of
+from ranking.visits.popularity import visited
+from ranking.visits.steps import NO_STEPS, STEP, Steps, steps_add, steps_of
+from ranking.visits.walk import steps_walk
 
 DAY = 86_400.0
 SMALL = VisitOptions(companions=3)
+FEW = VisitOptions(steps=3)
+NO_PAIRS = np.zeros(0, dtype=PAIR)
 pair = st.tuples(st.integers(1, 4), st.integers(5, 16), st.sampled_from([0.5, 1.0, 2.0]))
 
 
@@ -85,17 +90,48 @@ def test_the_newest_steps_are_kept_whatever_their_order(given: list[tuple[int, i
     assert [int(each["position"]) for each in steps] == [each[3] for each in newest]
 
 
-@given(st.lists(st.floats(0, 100 * DAY), min_size=1, max_size=20), st.randoms())
-def test_popularity_and_what_is_owned_do_not_depend_on_the_order(ats: list[float], chance: object) -> None:
-    shuffled = sorted(ats, key=lambda at: hash((at, id(chance))))
-    one, other, mine, again = Visited(1), Visited(1), Owned(), Owned()
-    for at in ats:
-        one.add(1.0, at)
+@given(st.lists(st.floats(0, 100 * DAY), min_size=1, max_size=20), st.randoms(use_true_random=False))
+def test_popularity_and_what_is_owned_do_not_depend_on_the_order(ats: list[float], chance: Random) -> None:
+    shuffled = chance.sample(ats, len(ats))
+    mine, again = Owned(), Owned()
+    for at, other_at in zip(ats, shuffled, strict=True):
         mine.add("purchase", at)
-    for at in shuffled:
-        other.add(1.0, at)
-        again.add("purchase", at)
+        again.add("purchase", other_at)
+    one, other = (
+        visited(np.zeros(len(ats), dtype=np.int64), 1, np.ones(len(ats)), np.array(each)) for each in (ats, shuffled)
+    )
 
     assert other.sums == pytest.approx(one.sums)
     assert again.reward == pytest.approx(mine.reward)
-    assert (one.at, mine.bought_at, mine.purchases) == (max(ats), max(ats), len(ats))
+    assert (one.at.tolist(), one.first_at.tolist()) == ([max(ats)], [min(ats)])
+    assert (mine.bought_at, mine.purchases) == (max(ats), len(ats))
+
+
+def test_visits_are_summed_by_group_and_fade_to_the_newest_of_each() -> None:
+    found = visited(np.array([0, 1, 0]), 2, np.array([1.0, 2.0, 4.0]), np.array([0.0, 5 * DAY, DAY]))
+
+    assert found.at.tolist() == [DAY, 5 * DAY]
+    assert found.sums[0].tolist() == [4.5, 2.0]  # by day: what is a day old counts half
+
+
+step = st.tuples(st.sampled_from("ab"), st.integers(1, 5), st.integers(0, 6), st.sampled_from([1.0, 4.0]))
+
+
+@given(st.lists(step, max_size=25), st.integers(0, 25))
+def test_many_steps_at_once_are_as_each_alone(given: list[tuple[str, int, int, float]], cut: int) -> None:
+    whose = [who for who, *_ in given]
+    new = steps_of((id_, at * DAY, pull, n) for n, (_, id_, at, pull) in enumerate(given))
+    alone: dict[str, Steps] = {}
+    expected = [NO_PAIRS]
+    for n, who in enumerate(whose):
+        before = alone.get(who, NO_STEPS)
+        id_, at, pull, _ = new[n].item()
+        expected.append(pairs_of(before, id_, at, pull, FEW))
+        alone[who] = steps_add(before, new[n : n + 1], FEW.steps)
+
+    some, first, _ = steps_walk(whose[:cut], new[:cut], {}, FEW)
+    after, second, made_by = steps_walk(whose[cut:], new[cut:], some, FEW)
+
+    assert np.concatenate([first, second]).tolist() == np.concatenate(expected).tolist()
+    assert {who: steps.tolist() for who, steps in (some | after).items()} == {w: s.tolist() for w, s in alone.items()}
+    assert (np.diff(made_by) >= 0).all()
