@@ -32,6 +32,7 @@ from ranking.serving import evidence_of as weights_evidence
 from ranking.serving import explanation
 from ranking.strategies.candidates import Found, candidates_read
 from ranking.strategies.content import content_vector
+from ranking.strategies.depth import depth_of
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
 from ranking.strategies.registry import NAMES
@@ -249,13 +250,15 @@ def found_read(reading: Reading, wanted: Sequence[str]) -> tuple[Found, Ruled]:
     accessories = (
         accessories_of(shop_id=request.shop_id, product_ids=request.product_ids) if request.product_ids else ()
     )
-    numbers = proposals(asked).tolist()
+    depth = depth_of(request.k)
+    numbers = proposals(asked, depth.proposed).tolist()
 
     def read(wanted: Sequence[str]) -> Found:
         return candidates_read(
             shop_id=request.shop_id,
             snapshot=seen,
             numbers=numbers,
+            depth=depth,
             vector=vector,
             major=model.major,
             unrelated=model.head.unknown,

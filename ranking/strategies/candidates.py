@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from eventlog.database import rows
 from ranking.filters import Filter
 from ranking.projections.vectors import embedding_table
-from ranking.retrieval import WHOLE, Candidates, Snapshot
+from ranking.retrieval import Candidates, Snapshot
+from ranking.strategies.depth import Depth
 from ranking.vector_formats import ids_text, vector_text
 from ranking.visits.asked import Pool, stretched
 from ranking.visits.popularity import HALF_LIVES, popularity_order
 from ranking.weights.decay import MOST_HALF_LIVES, decay
 
-NEAREST, POPULAR, TRENDING, NEWEST = 150, 100, 30, 50
 _LIVE = "p.shop_id = %(shop)s AND p.retired_at IS NULL AND p.product_id <> ALL(%(without)s::text[])"
 
 
@@ -36,35 +36,36 @@ def _best_visited(name: str, most: int, conditions: str) -> str:
                 ORDER BY {popularity_order(name)} DESC, p.id LIMIT {most}"""
 
 
-def _sources(table: str | None, conditions: str, *, compared: bool, whole: bool) -> list[str]:
+def _sources(table: str | None, conditions: str, depth: Depth, *, compared: bool, whole: bool) -> list[str]:
     if whole:
         return [f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions}"]
     proposed = f"""SELECT p.id FROM unnest(%(numbers)s::bigint[]) AS g (id) JOIN ranking_visited t ON t.id = g.id
                      JOIN catalog_product p ON p.shop_id = t.shop_id AND p.product_id = t.product_id
                     WHERE {_LIVE}{conditions}"""
-    newest = f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions} ORDER BY p.id DESC LIMIT {NEWEST}"
+    newest = f"SELECT p.id FROM catalog_product p WHERE {_LIVE}{conditions} ORDER BY p.id DESC LIMIT {depth.newest}"
     wanted = f"SELECT p.id FROM catalog_product p WHERE p.product_id = ANY(%(wanted)s::text[]) AND {_LIVE}{conditions}"
     found = [
         proposed,
         wanted,
         newest,
-        _best_visited("week", POPULAR, conditions),
-        _best_visited("day", TRENDING, conditions),
+        _best_visited("week", depth.popular, conditions),
+        _best_visited("day", depth.trending, conditions),
     ]
     if table and compared:
         found.append(
             f"""SELECT p.id FROM {table} t JOIN catalog_product p ON p.id = t.document_id WHERE {_LIVE}{conditions}
-                 ORDER BY t.vector <#> %(vector)s::vector LIMIT {NEAREST}"""
+                 ORDER BY t.vector <#> %(vector)s::vector LIMIT {depth.nearest}"""
         )
     return found
 
 
-def candidates_sql(*, table: str | None, conditions: str, compared: bool, whole: bool) -> str:
+def candidates_sql(*, table: str | None, conditions: str, depth: Depth, compared: bool, whole: bool) -> str:
     """Return the statement; its text depends on few things, so that a connection prepares it once each.
 
     Vectors of the `table` are `compared` with that of the context, where it has one.
     """
-    sources = " UNION ".join(f"({source})" for source in _sources(table, conditions, compared=compared, whole=whole))
+    every = _sources(table, conditions, depth, compared=compared, whole=whole)
+    sources = " UNION ".join(f"({source})" for source in every)
     dense = "-(vector <#> %(vector)s::vector)" if compared else "NULL::double precision"
     vector = f"""LEFT JOIN LATERAL (SELECT description_version, {dense} AS dense
                    FROM {table} t WHERE t.document_id = p.id OFFSET 0) v ON true""" if table else ""  # fmt: skip
@@ -114,6 +115,7 @@ def candidates_read(
     shop_id: int,
     snapshot: Snapshot,
     numbers: Sequence[int],
+    depth: Depth,
     vector: NDArray[np.float64] | None,
     major: int,
     unrelated: float,
@@ -133,7 +135,8 @@ def candidates_read(
             table=embedding_table(shop_id, major) if snapshot.has_vectors else None,
             conditions="".join(f" AND {each.condition}" for each in filters),
             compared=vector is not None and snapshot.has_vectors,
-            whole=snapshot.filtered <= WHOLE,
+            depth=depth,
+            whole=snapshot.filtered <= depth.whole,
         ),
         {
             "shop": shop_id,

@@ -35,9 +35,9 @@ def evidence_of(asked: Asked, pool: Pool, strategies: Sequence[Strategy] = STRAT
     return np.stack([each.evidence(asked, pool) for each in strategies], axis=1)
 
 
-def proposals(asked: Asked, strategies: Sequence[Strategy] = STRATEGIES) -> Ints:
-    """Numbers of the visited products that any strategy proposes, each once."""
-    return np.unique(np.concatenate([each.propose(asked) for each in strategies]))
+def proposals(asked: Asked, most: int, strategies: Sequence[Strategy] = STRATEGIES) -> Ints:
+    """Numbers of the visited products that any strategy proposes among its `most` best, each once."""
+    return np.unique(np.concatenate([each.propose(asked)[:most] for each in strategies]))
 
 
 def relevance_of(evidence: Floats, mix: Mix) -> Floats:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.strategies.candidates import NEAREST, NEWEST, POPULAR, TRENDING
+from ranking.strategies.depth import DEPTHS
 from ranking.strategies.fitting import Case
 from ranking.strategies.mixing import evidence_of, proposals
 from ranking.strategies.next_for_you import lately
 from ranking.visits.asked import Asked, Floats, Ints, stretched
 from ranking.visits.memory import Memory
 from ranking.visits.sizes import CONTENT_ITEMS, ITEMS
+
+LOOKED_AT = DEPTHS[50]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,10 @@ def dense_of(shop: Shop, asked: Asked) -> Floats:
 
 def candidates_of(asked: Asked, *, shop: Shop, dense: Floats, popularity: Floats, now: float) -> Ints:
     """Rows of the candidates that serving would find at this moment."""
-    found = [proposals(asked) - 1, _best(popularity[1], POPULAR), _best(popularity[0], TRENDING)]
+    found = [proposals(asked, LOOKED_AT.proposed) - 1]
+    found += [_best(popularity[1], LOOKED_AT.popular), _best(popularity[0], LOOKED_AT.trending)]
     arrived = np.where(shop.arrived_at <= now, shop.arrived_at, -np.inf)
-    found += [_best(arrived, NEWEST), _best(np.nan_to_num(dense, nan=-1.0), NEAREST)]
+    found += [_best(arrived, LOOKED_AT.newest), _best(np.nan_to_num(dense, nan=-1.0), LOOKED_AT.nearest)]
     rows: Ints = np.unique(np.concatenate(found))
     known: Ints = rows[shop.arrived_at[rows] <= now]
     return known

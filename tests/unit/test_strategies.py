@@ -148,7 +148,8 @@ def test_relevance_is_a_probability_and_grows_with_every_evidence() -> None:
 
 
 def test_proposals_are_those_of_all_strategies() -> None:
-    assert proposals(SOMEBODY).tolist() == [11, 12, 13, 14, 15]
+    assert proposals(SOMEBODY, 200).tolist() == [11, 12, 13, 14, 15]
+    assert len(proposals(SOMEBODY, 1)) <= len(STRATEGIES)
 
 
 def test_spreading_over_candidates_leaves_the_others_at_nothing() -> None:
