@@ -56,6 +56,7 @@ class SurfaceOut(BaseModel):
     explore: float
     fixed: str | None
     off: list[str]
+    arms: list[str] = Field(description="What an answer is made by now; the segments name those of the past too")
     trials: int
     segments: list[SegmentOut]
     set_at: datetime | None

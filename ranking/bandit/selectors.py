@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,14 +11,21 @@ from eventlog.database import rows
 from ranking.bandit.choosing import Setting, State
 from ranking.bandit.state import state_read
 from ranking.bandit.sums import Turn, segments_of
+from ranking.mix_state import arms
+from ranking.strategies.mixes import SURFACES, Surface
 
-SURFACES = ("home", "product", "basket")
 _SET = "SELECT surface, set_at, estimate::text, forced FROM ranking_banditset WHERE shop_id = %s"
 
 
-def arms_known(state: State, surface: str) -> list[str]:
-    """Arms that were ever shown on a surface, in order."""
-    return sorted({name.arm for name in state.arms if name.surface == surface})
+def arms_known(state: State, *, shop_id: int, surface: Surface) -> list[str]:
+    """Arms that a surface has, and those that were ever shown on it, in order."""
+    shown = {name.arm for name in state.arms if name.surface == surface}
+    return sorted(shown | set(arms_offered(shop_id, surface)))
+
+
+def arms_offered(shop_id: int, surface: Surface) -> list[str]:
+    """Arms that an answer on a surface is made by now, in order."""
+    return sorted(mix.name for mix in arms(shop_id, surface))
 
 
 def setting_dict(setting: Setting) -> dict[str, Any]:
@@ -36,31 +43,34 @@ def strategies_answer(*, shop_id: int) -> dict[str, Any]:
     never = {"set_at": None, "estimate": None, "forced": None}
     return {
         "as_of_position": state.position,
-        "surfaces": [_surface(state, surface) | said.get(surface, never) for surface in SURFACES],
+        "surfaces": [_surface(state, shop_id, surface) | said.get(surface, never) for surface in SURFACES],
     }
 
 
-def _surface(state: State, surface: str) -> dict[str, Any]:
+def _surface(state: State, shop_id: int, surface: Surface) -> dict[str, Any]:
     names = [name for name in state.arms if name.surface == surface]
+    offered = arms_offered(shop_id, surface)
+    known = arms_known(state, shop_id=shop_id, surface=surface)
     return {
         "surface": surface,
         **setting_dict(state.setting(surface)),
+        "arms": offered,
         "trials": state.turns.get(surface, Turn()).number,
-        "segments": [_segment(state, surface, segment) for segment in segments_of(names)],
+        "segments": [_segment(state, surface, segment, offered, known) for segment in segments_of(names)],
     }
 
 
-def _segment(state: State, surface: str, segment: str) -> dict[str, Any]:
-    arms = arms_known(state, surface)
-    chances = state.chances(surface=surface, segment=segment, arms=arms)
-    believed = state.posterior(surface, segment, arms)
+def _segment(state: State, surface: str, segment: str, offered: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    """What is believed of all arms that are known; one that is not offered any more is not shown."""
+    chances = state.chances(surface=surface, segment=segment, arms=offered)
+    believed = state.posterior(surface, segment, known)
     low, high = believed.interval()
     return {
         "segment": segment,
         "arms": [
             _arm(state, surface, segment, arm, chances)
             | {"mean": float(believed.means[n]), "low": float(low[n]), "high": float(high[n])}
-            for n, arm in enumerate(arms)
+            for n, arm in enumerate(known)
         ],
     }
 

@@ -84,7 +84,7 @@ def strategies_put(*, shop_id: int, body: Any, now: datetime) -> dict[str, Any]:
     after = _merged(before.setting, given)
     if after == before.setting:
         return _answer(given.surface, after, None, receipt_make(shop_id=shop_id, row_id=0))
-    arms = _arms(before, after, given)
+    arms = _arms(shop_id, before, after, given)
     units = units_read(
         shop_id=shop_id, surface=given.surface, after=max(0, last_position() - POSITIONS), to=last_position(),
         full_reward=DEFAULTS.full_reward,
@@ -131,16 +131,15 @@ def _merged(before: Setting, given: StrategyIn) -> Setting:
     return replace(before, **changed)
 
 
-def _arms(before: _Before, after: Setting, given: StrategyIn) -> list[str]:
+def _arms(shop_id: int, before: _Before, after: Setting, given: StrategyIn) -> list[str]:
     """The arms of the surface. Raises UnknownArm: a mistyped one would change nothing, or everything."""
-    known = arms_known(before.state, given.surface)
+    known = arms_known(before.state, shop_id=shop_id, surface=given.surface)
     for field, arm in [("fixed", after.fixed), *(("off", each) for each in after.off)]:
         if arm is not None and arm not in known and arm not in (before.setting.fixed, *before.setting.off):
-            named = ", ".join(known) or "none yet"
-            raise UnknownArm(f"{arm!r} was not shown on {given.surface} yet; shown were: {named}.", field=field)
-    if known and after.fixed is None and set(known) <= set(after.off):
+            raise UnknownArm(f"{given.surface} has no arm {arm!r}; it has {', '.join(known)}.", field=field)
+    if after.fixed is None and set(known) <= set(after.off):
         raise BadStrategies(f"All arms of {given.surface} would be off: leave one on.", field="off")
-    return known or [after.fixed or "none"]
+    return known
 
 
 def _objection(before: Setting, after: Setting, found: Evaluation) -> FreshetError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,10 +13,19 @@ from django.test import Client
 
 from eventlog.database import scalar
 from eventlog.selectors import read_stream
+from ranking.strategies.mixes import MIXES
+from ranking.strategies.mixing import Mix
 from tests.bandit_cast import later, log, visits
 from tests.cast import SHOP_ID, Api, SmallShop, drain
 
 WORTH = {"fresh": 0.1, "learned": 0.4, "plain": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def mixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three arms that a home page is made by."""
+    made = tuple(Mix(name=name, coefficients={"popular": 1.0}, intercept=-6.0) for name in sorted(WORTH))
+    monkeypatch.setitem(cast("dict[str, Any]", MIXES), "home", made)
 
 
 @pytest.fixture
@@ -41,12 +50,13 @@ def events() -> list[dict[str, Any]]:
     return [event.data for event in read_stream(shop_id=SHOP_ID, stream="bandit/home")]
 
 
-def test_a_new_shop_has_surfaces_without_arms(empty_shop: SmallShop, api: Api) -> None:
+def test_a_new_shop_has_arms_that_nobody_saw_yet(empty_shop: SmallShop, api: Api) -> None:
     answer = api.get("/v1/strategies").json()
 
     assert [each["surface"] for each in answer["surfaces"]] == ["home", "product", "basket"]
     assert home(api) == {
-        "surface": "home", "explore": 0.05, "fixed": None, "off": [], "trials": 0, "segments": [], "set_at": None,
+        "surface": "home", "explore": 0.05, "fixed": None, "off": [], "trials": 0, "segments": [],
+        "arms": ["fresh", "learned", "plain"], "set_at": None,
         "estimate": None, "forced": None,
     }  # fmt: skip
 
@@ -120,6 +130,14 @@ def test_without_enough_in_the_log_nothing_goes_live_unless_somebody_says_why(em
     assert events() == []
     assert put(api, explore=0.5).status_code == 200  # shows no other arm
     assert put(api, off=["fresh"], force="it is broken").status_code == 200
+
+
+def test_an_arm_is_fixed_before_anybody_saw_it_if_somebody_says_why(empty_shop: SmallShop, api: Api) -> None:
+    refused = put(api, fixed="plain")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "no_estimate")
+    assert put(api, fixed="plain", force="we begin with it").status_code == 200
+    assert api.get("/v1/recommendations", surface="home").json()["ranking"]["strategy"] == "home/new/plain"
 
 
 @pytest.mark.parametrize(("body", "code", "field"), [

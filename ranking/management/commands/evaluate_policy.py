@@ -18,9 +18,10 @@ from eventlog.models import DEFAULT_SHOP_ID, Shop
 from eventlog.selectors import last_position
 from ranking.bandit.options import DEFAULTS
 from ranking.bandit.policies import policy_of
-from ranking.bandit.selectors import SURFACES, arms_known
+from ranking.bandit.selectors import arms_known
 from ranking.bandit.state import state_read
 from ranking.policy_evaluation import Evaluation, evaluate, units_read
+from ranking.strategies.mixes import SURFACES, Surface
 
 NAMES = {"ips": "IPS", "snips": "SNIPS", "dr": "doubly robust"}
 _POSITION_AT = """
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--shop", type=int, default=DEFAULT_SHOP_ID, help="id of the shop, 1 by default")
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
-    def handle(self, *args: Any, shop: int, surface: str, policy: str, **options: Any) -> None:
+    def handle(self, *args: Any, shop: int, surface: Surface, policy: str, **options: Any) -> None:
         if not Shop.objects.filter(id=shop).exists():
             raise CommandError(f"There is no shop {shop}.")
         sequence_and_drain()
@@ -52,7 +53,7 @@ class Command(BaseCommand):
                 f"There is nothing from {options['start'] or 'the beginning'} to {options['end'] or 'now'}."
             )
         state = state_read(shop)
-        arms = arms_known(state, surface)
+        arms = arms_known(state, shop_id=shop, surface=surface)
         try:
             chosen = policy_of(policy, surface=surface, arms=arms, setting=state.setting(surface))
         except FreshetError as error:
