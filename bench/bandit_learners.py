@@ -9,7 +9,7 @@ from bench.bandit_shop import SURFACE
 from ranking.bandit.choosing import Setting, State, choose
 from ranking.bandit.options import DEFAULTS, BanditOptions
 from ranking.bandit.sums import Tally
-from ranking.choices import ArmName, Trial
+from ranking.choices import ArmName, Trial, full_reward
 from ranking.weights.options import VALUES
 
 
@@ -31,7 +31,7 @@ class Thompson:
         return choice.arm, choice.propensity
 
     def learn(self, trial: Trial, at: float) -> None:
-        self.tally.add(trial.name, trial.reward(VALUES, self.options.full_reward), at)
+        self.tally.add(trial.name, trial.reward(VALUES, full_reward(VALUES)), at)
 
     def _seen(self) -> State:
         return State(dict(self.tally.arms), dict(self.tally.turns), self.settings, options=self.options)
@@ -53,7 +53,7 @@ class Greedy:
         return arm, self.epsilon / len(self.arms) + (1 - self.epsilon) * (arm == best)
 
     def learn(self, trial: Trial, at: float) -> None:
-        self.tally.add(trial.name, trial.reward(VALUES, self.options.full_reward), at)
+        self.tally.add(trial.name, trial.reward(VALUES, full_reward(VALUES)), at)
 
     def _mean(self, segment: str, arm: str) -> float:
         sums = self.tally.arms.get(ArmName(SURFACE, segment, arm))

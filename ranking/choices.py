@@ -60,6 +60,12 @@ class Trial:
         return min(max(total / full, 0.0), 1.0)
 
 
+def full_reward(values: Mapping[str, float]) -> float:
+    """What counts as a whole reward: a purchase, of which a click is a tenth as tables of signals ship; where that counts
+    nothing, the largest value there is."""
+    return values["purchase"] or max(values.values(), default=0.0) or 1.0
+
+
 def trial_key(ref: str, subject_id: UUID | None) -> str:
     """Name a trial without saying whose it is, so that nothing is to be unlinked when that shopper is erased."""
     content = ref.encode() + (subject_id.bytes if subject_id else b"")

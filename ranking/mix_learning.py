@@ -17,6 +17,7 @@ from ranking.learning.evaluate import mrr_at_k
 from ranking.mix_state import arms
 from ranking.projections.vectors import embedding_table
 from ranking.registry import model_serving
+from ranking.signals import signals_now
 from ranking.strategies.fitting import Case, mix_fit
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, relevance_of
@@ -53,7 +54,7 @@ def mix_learn(
         return None
     shop, row_of = shop_read(shop_id)
     taken = [Taken(who, row_of[product_id], kind, at) for who, product_id, kind, at in visits if product_id in row_of]
-    memory = Memory(shop.arrived_at)
+    memory = Memory(shop.arrived_at, values=signals_now(shop_id=shop_id).values)
     cases = cases_walk(
         _counted(taken, progress),
         memory=memory,

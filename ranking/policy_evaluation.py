@@ -19,7 +19,7 @@ from eventlog.events import ClockTicked
 from eventlog.selectors import read_types
 from feedback.projections import window
 from ranking.bootstrap import Floats
-from ranking.choices import FEEDBACK, Trials
+from ranking.choices import FEEDBACK, Trials, full_reward
 from ranking.counterfactual import (
     RESAMPLES,
     Compared,
@@ -28,7 +28,7 @@ from ranking.counterfactual import (
     choices_logged,
     effective_size,
 )
-from ranking.weights.options import DEFAULTS as WEIGHTS
+from ranking.signals import signals_now
 
 FOLDS = 5
 SHRINK = 10.0  # units that the mean of all arms is worth beside an arm's own, and an arm's beside a segment's
@@ -98,14 +98,19 @@ class Evaluation:
         return {name: _rounded(value) for name, value in asdict(self).items()}
 
 
-def units_read(*, shop_id: int, surface: str, after: int, to: int, full_reward: float) -> list[Unit]:
-    """Trials of a surface that opened and closed within after < p <= to, in the order in which they closed."""
+def units_read(*, shop_id: int, surface: str, after: int, to: int) -> list[Unit]:
+    """Trials of a surface that opened and closed within after < p <= to, in the order in which they closed.
+
+    They are all worth what their deeds count now.
+    """
     trials = Trials(window().total_seconds())
+    values = signals_now(shop_id=shop_id).values
+    full = full_reward(values)
     units = []
     for event in read_types(types=FEEDBACK | {ClockTicked.type}, after=after, to=to, shop_id=shop_id):
         for each in trials.advance(event):
             if each.name.surface == surface:
-                reward = each.reward(WEIGHTS.values, full_reward)
+                reward = each.reward(values, full)
                 units.append(Unit(each.key, each.name.segment, each.name.arm, each.propensity, reward, trials.clock))
     return units
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import orjson
 
 from eventlog.database import rows
+from ranking.weights.events import SIGNALS_STREAM
 from ranking.weights.options import DEFAULTS, VALUES, WeightOptions
 
 HALF_LIVES = (
@@ -57,6 +58,22 @@ def signals_in_force(shop_ids: Collection[int]) -> dict[int, WeightOptions]:
         )
     )
     return {shop_id: options_read(found.get(shop_id)) for shop_id in shop_ids}
+
+
+def values_logged(shop_ids: Collection[int], *, before: int) -> dict[int, Mapping[str, float]]:
+    """What interactions count in each of these shops before a position, as the log itself has it.
+
+    For projections that are not where `weights` is: what they make of an event does not depend on who is ahead.
+    """
+    found = rows(
+        """SELECT DISTINCT ON (e.shop_id) e.shop_id, e.data ->> 'signals'
+             FROM eventlog_event e JOIN eventlog_position p ON p.event_id = e.id
+            WHERE e.shop_id = ANY(%s::integer[]) AND e.stream = %s AND p.position < %s
+            ORDER BY e.shop_id, e.version DESC""",
+        [list(shop_ids), SIGNALS_STREAM, before],
+    )
+    tables: dict[int, str] = dict(found)
+    return {shop_id: options_read(tables.get(shop_id)).values for shop_id in shop_ids}
 
 
 def signals_now(*, shop_id: int) -> WeightOptions:

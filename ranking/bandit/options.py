@@ -11,11 +11,10 @@ DAY_SECONDS = 86_400.0
 class BanditOptions:
     """Everything that can be tuned about the bandit. A trial is one answer shown to one shopper."""
 
-    full_reward: float = 10.0
-    """Value that counts as a whole reward: a purchase. A click is a tenth of it, as in the weights' table."""
-    half_life_trials: float = 10_000.0
+    half_life_trials: float = 2_500.0
     """Of evidence, in trials of the surface, so that a busy shop follows tastes within hours. Longer is held up by tastes that
-    are gone, shorter takes luck for taste: `bench.bandit --half-life` shows both."""
+    are gone (with 10,000 half of the runs of `bench.bandit` had not recovered 15,000 requests after a flip), shorter takes
+    luck for taste: `--half-life` shows both."""
     half_life_seconds: float = 30 * DAY_SECONDS
     """Of evidence, in time: a quiet shop's last season says little of this one."""
     pooled_trials: float = 200.0

@@ -15,17 +15,17 @@ from eventlog.events import ClockTicked, RecordedEvent
 from eventlog.projection import Projection
 from feedback.projections import window
 from ranking.bandit.events import BanditSet
-from ranking.bandit.options import DEFAULTS
 from ranking.bandit.sums import ArmSums, Tally, Turn
-from ranking.choices import FEEDBACK, ArmName, Trial, Trials, keys_of
-from ranking.weights.options import DEFAULTS as WEIGHTS
+from ranking.choices import FEEDBACK, ArmName, Trial, Trials, full_reward, keys_of
+from ranking.signals import options_of, values_logged
+from ranking.weights.events import SignalsSet
 
 _TRIAL = ("key", "surface", "segment", "arm", "propensity", "due_at", "shown", "deeds")
 
 
 class Bandit(Projection):
     name = "bandit"
-    event_types = FEEDBACK | {ClockTicked.type, BanditSet.type}
+    event_types = FEEDBACK | {ClockTicked.type, BanditSet.type, SignalsSet.type}
     tables = (
         "ranking_banditarm", "ranking_banditturn", "ranking_banditclock", "ranking_bandittrial", "ranking_banditset",
     )  # fmt: skip
@@ -45,13 +45,17 @@ bandit = Bandit()
 
 
 def _pass(shop_id: int, events: Sequence[RecordedEvent]) -> None:
-    """Let a shop's time pass over its events."""
+    """Let a shop's time pass over its events. A trial is worth what its deeds count when it closes."""
     trials = trials_read(shop_id, events)
+    values = values_logged([shop_id], before=events[0].position)[shop_id]
     stored, tally = set(trials.open), arms_read(shop_id)
     known = dict(tally.arms)
     for event in events:
+        if event.type == SignalsSet.type:
+            values = options_of(event.data["signals"]).values
+            continue
         for trial in trials.advance(event):
-            tally.add(trial.name, trial.reward(WEIGHTS.values, DEFAULTS.full_reward), trials.clock)
+            tally.add(trial.name, trial.reward(values, full_reward(values)), trials.clock)
     _keep_clock(shop_id, trials.clock)
     _keep_trials(shop_id, stored, trials.open.values())
     _keep_arms(shop_id, {name: sums for name, sums in tally.arms.items() if known.get(name) != sums})
@@ -61,7 +65,7 @@ def _pass(shop_id: int, events: Sequence[RecordedEvent]) -> None:
 def trials_read(shop_id: int, events: Sequence[RecordedEvent]) -> Trials:
     """The open trials that these events close or touch."""
     clock = next((at for (at,) in rows("SELECT at FROM ranking_banditclock WHERE shop_id = %s", [shop_id])), 0.0)
-    until = max(clock, *(event.effective_at.timestamp() for event in events))
+    until = max(clock, *(event.effective_at.timestamp() for event in events if event.type != SignalsSet.type), 0.0)
     found = rows(
         f"""SELECT {", ".join(_TRIAL)} FROM ranking_bandittrial WHERE shop_id = %s AND due_at <= %s
              UNION SELECT {", ".join(_TRIAL)} FROM ranking_bandittrial WHERE shop_id = %s AND key = ANY(%s::text[])""",

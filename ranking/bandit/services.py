@@ -16,7 +16,6 @@ from eventlog.selectors import Head, heads, last_position
 from eventlog.services import append
 from ranking.bandit.choosing import Setting, State
 from ranking.bandit.events import BanditSet, bandit_stream
-from ranking.bandit.options import DEFAULTS
 from ranking.bandit.policies import setting_policy
 from ranking.bandit.selectors import arms_known, setting_dict
 from ranking.bandit.state import state_read
@@ -86,8 +85,7 @@ def strategies_put(*, shop_id: int, body: Any, now: datetime) -> dict[str, Any]:
         return _answer(given.surface, after, None, receipt_make(shop_id=shop_id, row_id=0))
     arms = _arms(shop_id, before, after, given)
     units = units_read(
-        shop_id=shop_id, surface=given.surface, after=max(0, last_position() - POSITIONS), to=last_position(),
-        full_reward=DEFAULTS.full_reward,
+        shop_id=shop_id, surface=given.surface, after=max(0, last_position() - POSITIONS), to=last_position()
     )  # fmt: skip
     found = evaluate(units, setting_policy(after, surface=given.surface, arms=arms))
     objection = _objection(before.setting, after, found)

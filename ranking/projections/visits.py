@@ -16,22 +16,25 @@ from eventlog.database import query, rows
 from eventlog.events import RecordedEvent
 from eventlog.projection import Projection
 from feedback.events import InteractionRecorded, ShopperErased
+from ranking.signals import values_logged
 from ranking.visits.options import VISITS, pull
 from ranking.visits.owned import Owned
 from ranking.visits.pending import pairs_note
-from ranking.visits.popularity import HALF_LIVES, Visited, visited
+from ranking.visits.popularity import HALF_LIVES, Floats, Visited, visited
 from ranking.visits.steps import Steps, steps_of, steps_unpack
 from ranking.visits.walk import steps_walk
 from ranking.weights.decay import MOST_HALF_LIVES
+from ranking.weights.events import SignalsSet
 
 Product = tuple[int, str]  # shop, product_id
+Weighed = tuple[RecordedEvent, float]  # what an interaction says of what its shopper wants
 Key = TypeVar("Key", Product, int)
 NOTHING = 1e-100
 
 
 class Visits(Projection):
     name = "visits"
-    event_types = frozenset({InteractionRecorded.type, ShopperErased.type})
+    event_types = frozenset({InteractionRecorded.type, ShopperErased.type, SignalsSet.type})
     tables = (
         "ranking_visitor",
         "ranking_owned",
@@ -44,14 +47,18 @@ class Visits(Projection):
     )
 
     def apply(self, events: Sequence[RecordedEvent]) -> None:
-        """Take each stretch between erasures at once: what was erased must be gone before what comes after is added."""
+        """Take each stretch between erasures at once: what was erased must be gone before what comes after is added.
+
+        So with tables of signals: an interaction counts by that of its time.
+        """
         stretch: list[RecordedEvent] = []
         for event in events:
-            if event.type == ShopperErased.type:
+            if event.type != InteractionRecorded.type:
                 _visit(stretch)
                 stretch = []
+            if event.type == ShopperErased.type:
                 _erase(UUID(event.data["subject_id"]))
-            else:
+            elif event.type == InteractionRecorded.type:
                 stretch.append(event)
         _visit(stretch)
 
@@ -69,14 +76,18 @@ def _visit(events: Sequence[RecordedEvent]) -> None:
     if not events:
         return
     numbers = _numbers(events)
-    _merge_visited(events, numbers)
-    _merge_shops(events)
+    values = values_logged({event.shop_id for event in events}, before=events[0].position)
+    pulls = np.array([pull(event.data["kind"], values[event.shop_id]) for event in events], dtype=np.float64)
+    _merge_visited(events, pulls, numbers)
+    _merge_shops(events, pulls)
     subjects = _subjects(events)
-    known = [event for event in events if event.subject_id in subjects]
+    known = [
+        (event, weight) for event, weight in zip(events, pulls.tolist(), strict=True) if event.subject_id in subjects
+    ]
     if not known:
         return
     _merge_owned(known, numbers)
-    _take_steps([event for event in known if pull(event.data["kind"]) > 0.0], numbers)
+    _take_steps([(event, weight) for event, weight in known if weight > 0.0], numbers)
 
 
 def _product(event: RecordedEvent) -> Product:
@@ -112,12 +123,12 @@ def _steps_read(subjects: Collection[UUID]) -> dict[UUID, Steps]:
     return {subject: steps_unpack(steps) for subject, steps in found}
 
 
-def _take_steps(events: Sequence[RecordedEvent], numbers: dict[Product, int]) -> None:
+def _take_steps(visits: Sequence[Weighed], numbers: dict[Product, int]) -> None:
     """Let subjects take their steps in the order of the log, and note what goes together by it."""
+    events = [event for event, _ in visits]
     whose = [event.subject_id for event in events if event.subject_id is not None]
     new = steps_of(
-        (numbers[_product(event)], event.effective_at.timestamp(), pull(event.data["kind"]), event.position)
-        for event in events
+        (numbers[_product(event)], event.effective_at.timestamp(), weight, event.position) for event, weight in visits
     )
     steps, pairs, made_by = steps_walk(whose, new, _steps_read(set(whose)))
     shops = np.array([event.shop_id for event in events], dtype=np.int64)
@@ -155,8 +166,8 @@ ON CONFLICT (shop_id, product_id) DO UPDATE SET
   first_at = least(t.first_at, excluded.first_at), at = greatest(t.at, excluded.at)"""
 
 
-def _merge_visited(events: Sequence[RecordedEvent], numbers: dict[Product, int]) -> None:
-    products, found = _summed([_product(event) for event in events], events)
+def _merge_visited(events: Sequence[RecordedEvent], pulls: Floats, numbers: dict[Product, int]) -> None:
+    products, found = _summed([_product(event) for event in events], events, pulls)
     query(
         _MERGE_VISITED,
         [
@@ -178,16 +189,15 @@ ON CONFLICT (shop_id) DO UPDATE SET
   {", ".join(_added(half_life, name) for name, half_life in HALF_LIVES.items())}, at = greatest(t.at, excluded.at)"""
 
 
-def _merge_shops(events: Sequence[RecordedEvent]) -> None:
-    shops, found = _summed([event.shop_id for event in events], events)
+def _merge_shops(events: Sequence[RecordedEvent], pulls: Floats) -> None:
+    shops, found = _summed([event.shop_id for event in events], events, pulls)
     query(_MERGE_SHOPS, [shops, found.at.tolist(), *found.sums.tolist()])
 
 
-def _summed(keys: Sequence[Key], events: Sequence[RecordedEvent]) -> tuple[list[Key], Visited]:
+def _summed(keys: Sequence[Key], events: Sequence[RecordedEvent], pulls: Floats) -> tuple[list[Key], Visited]:
     """Visits summed by a key of each: the keys, and their sums."""
     found: dict[Key, int] = {}
     groups = np.array([found.setdefault(key, len(found)) for key in keys], dtype=np.int64)
-    pulls = np.array([pull(event.data["kind"]) for event in events], dtype=np.float64)
     at = np.array([event.effective_at.timestamp() for event in events], dtype=np.float64)
     return list(found), visited(groups, len(found), pulls, at)
 
@@ -202,12 +212,12 @@ ON CONFLICT (subject_id, visited_id) DO UPDATE SET
   bought_at = greatest(t.bought_at, excluded.bought_at), dismissed_at = greatest(t.dismissed_at, excluded.dismissed_at)"""
 
 
-def _merge_owned(events: Sequence[RecordedEvent], numbers: dict[Product, int]) -> None:
+def _merge_owned(visits: Sequence[Weighed], numbers: dict[Product, int]) -> None:
     of: dict[tuple[UUID, int], Owned] = {}
-    for event in events:
+    for event, weight in visits:
         assert event.subject_id is not None
         owned = of.setdefault((event.subject_id, numbers[_product(event)]), Owned())
-        owned.add(event.data["kind"], event.effective_at.timestamp())
+        owned.add(event.data["kind"], event.effective_at.timestamp(), weight)
     given = list(of.values())
     query(
         _MERGE_OWNED,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from ranking.visits.owned import Owned
 from ranking.visits.popularity import HALF_LIVES
 from ranking.visits.steps import NO_STEPS, Steps, steps_add, steps_of
 from ranking.weights.decay import decay
+from ranking.weights.options import VALUES
 
 NO_COMPANIONS = companions_add({}, np.array([(1, 2, 0.0, 0.0)], dtype=PAIR))[1][:0]
 
@@ -52,10 +54,13 @@ class Shelf:
 class Memory:
     """N products, by row; as visited products they have the numbers 1 to N. `arrived_at` (N,) in seconds."""
 
-    def __init__(self, arrived_at: Floats, *, options: VisitOptions = VISITS) -> None:
+    def __init__(
+        self, arrived_at: Floats, *, options: VisitOptions = VISITS, values: Mapping[str, float] = VALUES
+    ) -> None:
         count = len(arrived_at)
         self.arrived_at = arrived_at
         self.options = options
+        self.values = values
         self.sums = np.zeros((len(HALF_LIVES), count))
         self.at = np.full(count, -np.inf)
         self.first_at = np.full(count, np.inf)
@@ -70,11 +75,11 @@ class Memory:
     def add(self, who: Any, row: int, kind: str, at: float) -> None:
         """Let somebody (None: nobody known) visit a product."""
         self._count += 1
-        weight = pull(kind)
+        weight = pull(kind, self.values)
         self._popular(row, weight, at)
         if who is None:
             return
-        self.owned[who].setdefault(row + 1, Owned()).add(kind, at)
+        self.owned[who].setdefault(row + 1, Owned()).add(kind, at, weight)
         if weight == 0.0:
             return
         before = self.steps.get(who, NO_STEPS)

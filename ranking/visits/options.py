@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log2
 
@@ -30,6 +31,6 @@ class VisitOptions:
 VISITS = VisitOptions()
 
 
-def pull(kind: str) -> float:
+def pull(kind: str, values: Mapping[str, float] = VALUES) -> float:
     """How much an interaction of a kind says of what a shopper wants, >= 0, a click 1: log2(1 + its value)."""
-    return log2(1.0 + max(0.0, VALUES[kind]))
+    return log2(1.0 + max(0.0, values[kind]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from ranking.visits.options import VISITS, pull
+from ranking.visits.options import VISITS
 
 
 @dataclass(slots=True)
@@ -19,10 +19,10 @@ class Owned:
     bought_at: float | None = None
     dismissed_at: float | None = None
 
-    def add(self, kind: str, at: float) -> None:
+    def add(self, kind: str, at: float, pull: float) -> None:
         """Add an interaction, in any order of time."""
         newest, half_life = max(self.at, at), VISITS.owned_half_life_seconds
-        self.reward = self.reward * _left(newest - self.at, half_life) + pull(kind) * _left(newest - at, half_life)
+        self.reward = self.reward * _left(newest - self.at, half_life) + pull * _left(newest - at, half_life)
         self.first_at, self.at = min(self.first_at, at), newest
         if kind == "purchase":
             self.purchases += 1

@@ -20,7 +20,10 @@ from ranking.bandit.projection import bandit
 from ranking.bandit.services import strategies_put
 from ranking.bandit.state import States, bandit_state, state_read
 from ranking.choices import ArmName
-from tests.bandit_cast import did, later, log, seen, visits
+from ranking.signal_setting import signals_set
+from ranking.signals import signals_of
+from ranking.weights.options import DEFAULTS
+from tests.bandit_cast import START, did, later, log, seen, visits
 from tests.cast import SHOP_ID, Shopper, SmallShop, drain
 
 WORTH = {"fresh": 0.1, "learned": 0.4, "plain": 0.2}
@@ -50,6 +53,15 @@ def test_a_trial_is_counted_once_its_window_has_passed(empty_shop: SmallShop) ->
     assert scalar("SELECT count(*) FROM ranking_bandittrial") == 0
 
 
+def test_a_reward_is_what_the_shop_says_that_it_counts(empty_shop: SmallShop) -> None:
+    log((seen("a"), 0), (did("click", "a"), 5))
+    signals_set(shop_id=SHOP_ID, signals=signals_of(DEFAULTS) | {"click": 4.0}, forced_because="a test", now=START)
+    log(later(1800))
+
+    ((_, (_, reward)),) = counts().items()
+    assert reward == pytest.approx(0.4)  # of a purchase
+
+
 def test_answers_of_searches_are_no_trials(empty_shop: SmallShop) -> None:
     log((seen("a", arm="search"), 0), later(1800))
 
@@ -72,6 +84,8 @@ def test_rows_are_the_same_however_the_log_is_cut_and_when_rebuilt(empty_shop: S
     for n in range(4):
         log(*visits(WORTH, trials=120, seed=10 * seed + n, start=n * 3000.0), later(n * 3000.0 + 2000))
         strategies_put(shop_id=SHOP_ID, body={"surface": "home", "explore": 0.1 * (n + 1)}, now=datetime.now(UTC))
+        table = signals_of(DEFAULTS) | {"click": 1.0 + n}
+        signals_set(shop_id=SHOP_ID, signals=table, forced_because="a test", now=datetime.now(UTC))
     log(*visits(WORTH, trials=50, seed=99, start=20_000.0))  # stays open
     live = contents()
 

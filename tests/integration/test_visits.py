@@ -10,11 +10,14 @@ import pytest
 
 from eventlog.database import query, rows, scalar
 from eventlog.rebuild import rebuild
+from ranking.signal_setting import signals_set
+from ranking.signals import signals_of
 from ranking.visits.companions import scale
 from ranking.visits.popularity import popularity_order
 from ranking.visits.reading import items_by_number
 from ranking.visits.steps import steps_unpack
-from tests.cast import Clock, Shopper, SmallShop
+from ranking.weights.options import DEFAULTS
+from tests.cast import SHOP_ID, Clock, Shopper, SmallShop
 from tests.erasure_cast import LONG_AGO, erase
 
 
@@ -164,3 +167,16 @@ def test_the_most_visited_are_found_by_an_index(shop: SmallShop, name: str) -> N
     )
 
     assert f"Index Scan Backward using ranking_visited_{name}" in plan[1][0]
+
+
+def test_a_visit_counts_by_the_table_of_signals_of_its_time(shop: SmallShop, alice: Shopper, bob: Shopper) -> None:
+    shop.record(alice.clicks("mug"))
+    table = signals_of(DEFAULTS) | {"click": 3.0}
+    signals_set(shop_id=SHOP_ID, signals=table, forced_because="a test", now=shop.clock.now)
+    shop.record(bob.clicks("teapot"))
+
+    sums: dict[str, float] = dict(rows("SELECT product_id, day FROM ranking_visited"))
+    rebuild("visits")
+
+    assert sums == {"mug": pytest.approx(1.0), "teapot": pytest.approx(2.0)}  # log2(1 + value)
+    assert dict(rows("SELECT product_id, day FROM ranking_visited")) == pytest.approx(sums)

@@ -95,8 +95,8 @@ def test_popularity_and_what_is_owned_do_not_depend_on_the_order(ats: list[float
     shuffled = chance.sample(ats, len(ats))
     mine, again = Owned(), Owned()
     for at, other_at in zip(ats, shuffled, strict=True):
-        mine.add("purchase", at)
-        again.add("purchase", other_at)
+        mine.add("purchase", at, 1.0)
+        again.add("purchase", other_at, 1.0)
     one, other = (
         visited(np.zeros(len(ats), dtype=np.int64), 1, np.ones(len(ats)), np.array(each)) for each in (ats, shuffled)
     )

@@ -16,7 +16,6 @@ from eventlog.database import scalar
 from eventlog.errors import FreshetError
 from eventlog.models import DEFAULT_SHOP_ID, Shop
 from eventlog.selectors import last_position
-from ranking.bandit.options import DEFAULTS
 from ranking.bandit.policies import policy_of
 from ranking.bandit.selectors import arms_known
 from ranking.bandit.state import state_read
@@ -58,7 +57,7 @@ class Command(BaseCommand):
             chosen = policy_of(policy, surface=surface, arms=arms, setting=state.setting(surface))
         except FreshetError as error:
             raise CommandError(error.detail) from error
-        units = units_read(shop_id=shop, surface=surface, after=after, to=to, full_reward=DEFAULTS.full_reward)
+        units = units_read(shop_id=shop, surface=surface, after=after, to=to)
         found = evaluate(units, chosen)
         if options["json"]:
             asked = {"surface": surface, "policy": policy, "from_position": after, "to_position": to}
