@@ -1,8 +1,9 @@
-"""Recommendations over HTTP: time and number of requests with a history of 50, and how large the state is.
+"""Recommendations over HTTP: time and number of requests with a history of 50, beside searches, and how large the state is.
 
 A shop of `--products` and shoppers with a taste (bench/recommend_shop.py), each with `--steps` interactions. One client and
-16 clients ask for home pages of known shoppers, product pages and baskets; p50, p99 and requests/s. The state is what the
-visits projection stores, per product, per shopper and per million events, at two sizes of the log.
+16 clients ask for home pages of known shoppers, product pages and baskets; p50, p99 and requests/s. Beside them searches for
+words of titles that were searched for before, in the same run: a machine that is twice as slow shows there too. The state is
+what the visits projection stores, per product, per shopper and per million events, at two sizes of the log.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from rich.table import Table
@@ -23,7 +25,8 @@ from bench.harness import PROJECT, finish, parser, percentiles, project, require
 from bench.recommend_shop import visits_load
 from bench.shop import shop_load
 
-TABLES = ("ranking_visitor", "ranking_owned", "ranking_visited", "ranking_covisited")
+QUERIES = ("laptop", "printer", "usb cable", "gaming mouse", "monitor", "hard disk", "headset", "router")
+TABLES = ("ranking_visitor", "ranking_owned", "ranking_visited", "ranking_covisited", "ranking_copending")
 
 
 def main() -> None:
@@ -76,7 +79,7 @@ def measure(home: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def requests_of(product_ids: list[str], arguments: argparse.Namespace) -> dict[str, list[str]]:
-    """Paths to ask for: home pages of known shoppers, product pages, baskets of three."""
+    """Paths to ask for: home pages of known shoppers, product pages, baskets of three; and searches."""
     chance = random.Random(7)
     half = arguments.shoppers // 2
     count = range(arguments.requests)
@@ -87,6 +90,7 @@ def requests_of(product_ids: list[str], arguments: argparse.Namespace) -> dict[s
         "home": [f"{base}home&shopper_id={shopper}" for shopper in shoppers],
         "product": [f"{base}product&product_id={three[0]}" for three in some],
         "basket": [f"{base}basket&product_id=" + "&product_id=".join(three) for three in some],
+        "search": [f"/v1/search?k=20&q={quote(QUERIES[n % len(QUERIES)])}" for n in count],
     }
 
 
@@ -111,7 +115,7 @@ def sizes() -> dict[str, int]:
 def growth(state: list[dict[str, Any]]) -> dict[str, float]:
     """Megabytes of what grows with products (lists are bounded) at the end, per 100,000; of what grows with events, per million."""
     last = state[-1]
-    by_product = last["ranking_visited"] + last["ranking_covisited"]
+    by_product = last["ranking_visited"] + last["ranking_covisited"] + last["ranking_copending"]
     by_event = last["ranking_visitor"] + last["ranking_owned"]
     return {
         "mb_per_100000_products": by_product / last["products"] * 100_000 / 1e6,
@@ -127,7 +131,7 @@ def tables(results: dict[str, Any]) -> list[Table]:
     stored = [(f"{each['events']:,} events", *(each[name] / 1e6 for name in TABLES)) for each in results["state"]]
     grown = results["growth"]
     return [
-        table("recommendations over HTTP", ["surface", "clients", "p50 ms", "p99 ms", "requests/s"], asked),
+        table("recommendations and searches over HTTP", ["surface", "clients", "p50 ms", "p99 ms", "requests/s"], asked),
         table("state, MB", ["after", *(name.removeprefix("ranking_") for name in TABLES)], stored),
         table("it grows by", ["MB per 100,000 products", "MB per million events"],
               [(f"{grown['mb_per_100000_products']:.0f}", grown["mb_per_million_events"])]),
