@@ -34,7 +34,6 @@ from ranking.strategies.candidates import Found, candidates_read
 from ranking.strategies.content import content_vector
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
-from ranking.strategies.registry import NAMES
 from ranking.towers import Model, serving
 from ranking.visits.asked import Asked
 from ranking.visits.reading import Items, Visitor, asked_of_products, asked_of_steps, items_by_product, visitor_read
@@ -73,7 +72,7 @@ class Recommended:
     context: Context
     arm: str
     chosen: Chosen
-    strength: NDArray[np.float64]  # what each strategy says of each candidate, (N, K)
+    strength: NDArray[np.float64]  # what each strategy says of each candidate, (N, 2K)
     found: Found
     evidence: Evidence
     scores: Scores
@@ -392,11 +391,7 @@ def item(done: Recommended, i: int, rank_: int, display: dict[int, dict[str, Any
         "vector_version": candidates.vector_versions[i] or None,
     }
     if explain:
-        said = {
-            name: float(part)
-            for name, part in zip(NAMES, done.strength[i] * done.chosen.mix.vector, strict=True)
-            if part
-        }
+        said = done.chosen.mix.parts(done.strength[i])
         moves = done.shelf.listing.moves.get(i, ())
         answer["explanation"] = explanation(scores, done.evidence, i, moves) | {"strategies": said}
     return answer

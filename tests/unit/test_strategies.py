@@ -9,7 +9,7 @@ import pytest
 
 from ranking.strategies.buy_again import BUY_AGAIN
 from ranking.strategies.mixes import MIXES
-from ranking.strategies.mixing import evidence_of, proposals, relevance_of
+from ranking.strategies.mixing import TERMS, Mix, evidence_of, known, proposals, relevance_of
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
 from ranking.strategies.next_for_you import NEXT_FOR_YOU
 from ranking.strategies.popular import POPULAR
@@ -111,7 +111,7 @@ def test_what_a_strategy_says_of_a_candidate_does_not_depend_on_the_others(strat
 
 def test_the_registry_has_each_strategy_once() -> None:
     assert len(set(NAMES)) == len(STRATEGIES)
-    assert all(set(mix.coefficients) <= set(NAMES) for mixes in MIXES.values() for mix in mixes)
+    assert all(set(mix.coefficients) <= set(TERMS) for mixes in MIXES.values() for mix in mixes)
     assert all(len({mix.name for mix in mixes}) == len(mixes) for mixes in MIXES.values())
 
 
@@ -145,6 +145,15 @@ def test_relevance_is_a_probability_and_grows_with_every_evidence() -> None:
             y = relevance_of(evidence, mix)
             assert ((y > 0) & (y < 1)).all()
             assert (relevance_of(evidence + 0.1, mix) >= y).all()
+
+
+def test_what_is_said_counts_once_more_as_far_as_the_shopper_is_known() -> None:
+    mix = Mix(name="m", coefficients={"popular": 1.0, "popular_known": -1.0}, intercept=0.0)
+    parts = [mix.parts(each)["popular"] for each in evidence_of(SOMEBODY, POOL)[:3]]
+
+    assert known(NOBODY) == 0.0 < known(SOMEBODY) < 1.0
+    assert parts == pytest.approx(((1.0 - known(SOMEBODY)) * POPULAR.evidence(SOMEBODY, POOL)[:3]).tolist())
+    assert not evidence_of(NOBODY, POOL)[:, len(NAMES) :].any()
 
 
 def test_proposals_are_those_of_all_strategies() -> None:
