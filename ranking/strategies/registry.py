@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ranking.strategies.accessories import ACCESSORIES
+from ranking.strategies.around import AROUND
 from ranking.strategies.bestsellers import BESTSELLERS
 from ranking.strategies.buy_again import BUY_AGAIN
+from ranking.strategies.established import ESTABLISHED
+from ranking.strategies.nearest import NEAREST_ITEM
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
 from ranking.strategies.next_for_you import NEXT_FOR_YOU
 from ranking.strategies.popular import POPULAR
@@ -20,12 +23,15 @@ STRATEGIES: tuple[Strategy, ...] = (
     BESTSELLERS,
     TRENDING,
     SIMILAR,
+    NEAREST_ITEM,
+    AROUND,
     TOGETHER,
     NEXT_FOR_YOU,
     BUY_AGAIN,
     REGULAR,
     RECENTLY_VIEWED,
     NEW_ARRIVALS,
+    ESTABLISHED,
     ACCESSORIES,
 )
 NAMES = tuple(each.name for each in STRATEGIES)

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranking.strategies.around import AROUND
 from ranking.strategies.buy_again import BUY_AGAIN
+from ranking.strategies.established import ESTABLISHED
 from ranking.strategies.mixes import MIXES
 from ranking.strategies.mixing import TERMS, Mix, evidence_of, known, proposals, relevance_of
+from ranking.strategies.nearest import NEAREST_ITEM
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
 from ranking.strategies.next_for_you import NEXT_FOR_YOU
 from ranking.strategies.popular import POPULAR
@@ -69,9 +72,12 @@ POOL = Pool(
     month=np.array([20.0, 9.0, 20.0, 8.0, 2.0, 0.0]),
     age=np.array([300.0, 300.0, 40.0, 300.0, 300.0, 0.0]) * DAY,
     accessory=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
+    nearest=np.array([0.2, 0.3, 0.9, 0.0, 0.0, 0.6]),
+    around=np.array([0.0, 0.1, 0.4, 0.0, 0.0, 0.5]),
     shop=(12.0, 30.0, 90.0),
 )
-EMPTY: dict[str, Any] = {name: np.zeros(0) for name in ("dense", "day", "week", "month", "age", "accessory")}
+FIELDS = ("dense", "day", "week", "month", "age", "accessory", "nearest", "around")
+EMPTY: dict[str, Any] = {name: np.zeros(0) for name in FIELDS}
 NOTHING = Pool(numbers=np.zeros(0, np.int64), **EMPTY)
 
 
@@ -100,9 +106,7 @@ def test_every_strategy_proposes_each_product_once_and_not_too_many(strategy: St
 def test_what_a_strategy_says_of_a_candidate_does_not_depend_on_the_others(strategy: Strategy) -> None:
     some = np.array([5, 2, 0])
     fewer = Pool(
-        **{
-            name: getattr(POOL, name)[some] for name in ("numbers", "dense", "day", "week", "month", "age", "accessory")
-        },
+        **{name: getattr(POOL, name)[some] for name in ("numbers", *FIELDS)},
         shop=POOL.shop,
     )
 
@@ -127,6 +131,14 @@ def test_each_prefers_what_it_is_for() -> None:
     assert best(BUY_AGAIN) in (1, 4)
     assert best(RECENTLY_VIEWED) == 0
     assert best(NEW_ARRIVALS) == 5
+    assert best(NEAREST_ITEM) == 2
+    assert best(AROUND) == 5
+
+
+def test_only_what_was_visited_is_established() -> None:
+    said = ESTABLISHED.evidence(SOMEBODY, POOL)
+
+    assert said[5] == 0.0 < said[2] < said[0]
 
 
 def test_next_for_you_follows_the_newest_item_more_than_together_does() -> None:
