@@ -15,6 +15,7 @@ from ranking.strategies.recently_viewed import RECENTLY_VIEWED
 from ranking.strategies.regular import REGULAR
 from ranking.strategies.similar import SIMILAR
 from ranking.strategies.strategy import Strategy
+from ranking.strategies.strongest import STRONGEST
 from ranking.strategies.together import TOGETHER
 from ranking.strategies.trending import TRENDING
 
@@ -26,6 +27,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     NEAREST_ITEM,
     AROUND,
     TOGETHER,
+    STRONGEST,
     NEXT_FOR_YOU,
     BUY_AGAIN,
     REGULAR,

@@ -20,6 +20,7 @@ from ranking.strategies.recently_viewed import RECENTLY_VIEWED
 from ranking.strategies.registry import NAMES, STRATEGIES
 from ranking.strategies.similar import SIMILAR
 from ranking.strategies.strategy import MOST, Strategy
+from ranking.strategies.strongest import STRONGEST
 from ranking.strategies.together import TOGETHER
 from ranking.strategies.trending import TRENDING
 from ranking.visits.asked import OWNED, Asked, Pool, spread
@@ -127,6 +128,7 @@ def test_each_prefers_what_it_is_for() -> None:
     assert best(POPULAR) == best(TRENDING) == 2
     assert best(SIMILAR) == 0
     assert best(TOGETHER) == 3  # 1/10 + 6/11 beside 4/10
+    assert best(STRONGEST) == 3
     assert best(NEXT_FOR_YOU) == 3
     assert best(BUY_AGAIN) in (1, 4)
     assert best(RECENTLY_VIEWED) == 0
