@@ -22,6 +22,7 @@ from ranking.experiments.answering import Merged, merged, with_second
 from ranking.experiments.assignment import Assignment, running
 from ranking.filters import Filter
 from ranking.listing import Ruled, candidates_boosted
+from ranking.product_vectors import product_vectors
 from ranking.projections.vectors import embedding_table
 from ranking.recommendation_list import Shelf, shelf_make
 from ranking.retrieval import Candidates, Snapshot, snapshot_read
@@ -31,13 +32,13 @@ from ranking.scoring import Scores
 from ranking.serving import evidence_of as weights_evidence
 from ranking.serving import explanation
 from ranking.strategies.candidates import Found, candidates_read
-from ranking.strategies.content import content_vector
+from ranking.strategies.content import content_vector, items_matrix
 from ranking.strategies.depth import depth_of
 from ranking.strategies.mixes import Surface
 from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
-from ranking.strategies.registry import NAMES
+from ranking.strategies.nearness import nearness
 from ranking.towers import Model, serving
-from ranking.visits.asked import Asked
+from ranking.visits.asked import Asked, Pool
 from ranking.visits.reading import Items, Visitor, asked_of_products, asked_of_steps, items_by_product, visitor_read
 from ranking.visits.sizes import ITEMS
 from ranking.weights.evidence import Evidence
@@ -74,7 +75,7 @@ class Recommended:
     context: Context
     arm: str
     chosen: Chosen
-    strength: NDArray[np.float64]  # what each strategy says of each candidate, (N, K)
+    strength: NDArray[np.float64]  # what each strategy says of each candidate, (N, 2K)
     found: Found
     evidence: Evidence
     scores: Scores
@@ -217,7 +218,7 @@ def scored_read(reading: Reading, mix: Mix, wanted: Sequence[str]) -> Scored:
     """Read the candidates, those that are `wanted` in any case among them, and score them by a mix."""
     seen, now = reading.seen, reading.request.now
     found, ruled = found_read(reading, wanted)
-    strength = evidence_of(reading.asked, found.pool)
+    strength = evidence_of(reading.asked, pool_near(reading, found))
     relevance = relevance_of(strength, mix)
     expected = reading.model.expected_of(found.candidates.product_ids)
     evidence = weights_evidence(found.candidates, seen, now, expected=expected)
@@ -227,6 +228,19 @@ def scored_read(reading: Reading, mix: Mix, wanted: Sequence[str]) -> Scored:
         dense=found.candidates.dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight
     )
     return Scored(found, ruled, strength, evidence, scores)
+
+
+def pool_near(reading: Reading, found: Found) -> Pool:
+    """The candidates with how near each is to single items of the context."""
+    table = embedding_table(reading.request.shop_id, reading.model.major)
+    vectors = (
+        product_vectors(table, found.candidates.ids, found.candidates.vector_versions)
+        if reading.seen.has_vectors
+        else None
+    )
+    items = items_matrix(reading.items.vectors)
+    near = nearness(reading.asked, found.pool.numbers, vectors, items, unrelated=reading.model.head.unknown)
+    return replace(found.pool, nearest=near.nearest, around=near.around)
 
 
 def chosen_for(request: RecommendRequest, segment: str, state: State, variant: Variant) -> Chosen:
@@ -395,11 +409,7 @@ def item(done: Recommended, i: int, rank_: int, display: dict[int, dict[str, Any
         "vector_version": candidates.vector_versions[i] or None,
     }
     if explain:
-        said = {
-            name: float(part)
-            for name, part in zip(NAMES, done.strength[i] * done.chosen.mix.vector, strict=True)
-            if part
-        }
+        said = done.chosen.mix.parts(done.strength[i])
         moves = done.shelf.listing.moves.get(i, ())
         answer["explanation"] = explanation(scores, done.evidence, i, moves) | {"strategies": said}
     return answer

@@ -207,6 +207,8 @@ def _pool(
         month=month,
         age=now - _numbers(columns[18]),
         accessory=np.array([each in accessories for each in columns[1]], dtype=np.float64),
+        nearest=np.zeros(len(age)),  # once their vectors are there
+        around=np.zeros(len(age)),
         shop=shop,
     )
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.strategies.mixing import Mix
-from ranking.strategies.registry import NAMES
+from ranking.strategies.mixing import TERMS, Mix
 from ranking.visits.asked import Floats
 
 PULL = 1e-3  # per case: with some hundred cases it decides only what they leave open
@@ -96,5 +95,5 @@ def intercept_fit(cases: Sequence[Case], coefficients: Floats) -> float:
 def mix_fit(cases: Sequence[Case], *, start: Mix, name: str = "learned") -> Mix:
     """The mix that explains these cases best, from another one. Raises ValueError without cases."""
     coefficients = coefficients_fit(cases, start=start.vector)
-    named: Mapping[str, float] = dict(zip(NAMES, coefficients.tolist(), strict=True))
+    named: Mapping[str, float] = dict(zip(TERMS, coefficients.tolist(), strict=True))
     return Mix(name=name, coefficients=named, intercept=intercept_fit(cases, coefficients))

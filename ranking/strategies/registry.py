@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ranking.strategies.accessories import ACCESSORIES
+from ranking.strategies.around import AROUND
 from ranking.strategies.bestsellers import BESTSELLERS
 from ranking.strategies.buy_again import BUY_AGAIN
+from ranking.strategies.established import ESTABLISHED
+from ranking.strategies.nearest import NEAREST_ITEM
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
 from ranking.strategies.next_for_you import NEXT_FOR_YOU
 from ranking.strategies.popular import POPULAR
@@ -12,6 +15,7 @@ from ranking.strategies.recently_viewed import RECENTLY_VIEWED
 from ranking.strategies.regular import REGULAR
 from ranking.strategies.similar import SIMILAR
 from ranking.strategies.strategy import Strategy
+from ranking.strategies.strongest import STRONGEST
 from ranking.strategies.together import TOGETHER
 from ranking.strategies.trending import TRENDING
 
@@ -20,12 +24,16 @@ STRATEGIES: tuple[Strategy, ...] = (
     BESTSELLERS,
     TRENDING,
     SIMILAR,
+    NEAREST_ITEM,
+    AROUND,
     TOGETHER,
+    STRONGEST,
     NEXT_FOR_YOU,
     BUY_AGAIN,
     REGULAR,
     RECENTLY_VIEWED,
     NEW_ARRIVALS,
+    ESTABLISHED,
     ACCESSORIES,
 )
 NAMES = tuple(each.name for each in STRATEGIES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ranking.strategies.depth import DEPTHS
 from ranking.strategies.fitting import Case
 from ranking.strategies.mixing import evidence_of, proposals
+from ranking.strategies.nearness import nearness
 from ranking.strategies.next_for_you import lately
-from ranking.visits.asked import Asked, Floats, Ints, stretched
+from ranking.visits.asked import Asked, Floats, Ints, Pool, stretched
 from ranking.visits.memory import Memory
 from ranking.visits.sizes import CONTENT_ITEMS, ITEMS
 
@@ -70,6 +71,14 @@ def _best(values: Floats, most: int) -> Ints:
     return np.argpartition(-values, min(most, len(values) - 1))[:most]
 
 
+def pool_of(memory: Memory, shop: Shop, asked: Asked, rows: Ints, *, dense: Floats, popularity: Floats) -> Pool:
+    """These products as candidates; `dense` (N,) and `popularity` (3, N) are of all products."""
+    items = shop.vectors[asked.ids[:CONTENT_ITEMS] - 1]
+    near = nearness(asked, rows + 1, shop.vectors[rows], items, unrelated=shop.unrelated)
+    pool = memory.pool(rows, now=asked.now, dense=dense, popularity=popularity)
+    return replace(pool, nearest=near.nearest, around=near.around)
+
+
 def case_of(
     memory: Memory,
     shop: Shop,
@@ -95,7 +104,7 @@ def case_of(
         rows = rows[~np.isin(rows, asked.owned["id"] - 1)]
     if not within:
         rows = rows[~np.isin(rows, asked.ids - 1)]
-    pool = memory.pool(rows, now=now, dense=dense, popularity=popularity)
+    pool = pool_of(memory, shop, asked, rows, dense=dense, popularity=popularity)
     return Case(evidence_of(asked, pool), np.isin(rows, taken))
 
 

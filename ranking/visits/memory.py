@@ -159,6 +159,8 @@ class Memory:
             week=popularity[1, rows],
             month=popularity[2, rows],
             age=now - np.minimum(self.arrived_at, self.first_at)[rows],
+            nearest=np.zeros(len(rows)),
+            around=np.zeros(len(rows)),
             accessory=np.zeros(len(rows)),  # relations are not remembered: what they count stays as it ships
             shop=(day, week, month),
         )

@@ -17,9 +17,8 @@ from ranking.mix_state import arms
 from ranking.policies import shop_embed
 from ranking.recommending import RecommendRequest, rank
 from ranking.strategies.mixes import MIXES
-from ranking.strategies.mixing import evidence_of
-from ranking.strategies.registry import NAMES
-from ranking.strategies.walking import dense_of
+from ranking.strategies.mixing import TERMS, evidence_of
+from ranking.strategies.walking import dense_of, pool_of
 from ranking.towers import serving
 from ranking.visits.memory import Memory
 from ranking.visits.sizes import ITEMS
@@ -66,11 +65,11 @@ def test_what_is_remembered_says_what_is_stored(busy: SmallShop) -> None:
         asked = memory.asked(who, now=now, most=ITEMS)
         dense, popularity = dense_of(shop, asked), memory.popularity(now)
         every = np.arange(len(row_of))
-        remembered = evidence_of(asked, memory.pool(every, now=now, dense=dense, popularity=popularity))
+        remembered = evidence_of(asked, pool_of(memory, shop, asked, every, dense=dense, popularity=popularity))
         order = [row_of[product_id] for product_id in stored.found.candidates.product_ids]
 
         assert len(order) == len(PRODUCTS)
-        for k, strategy in enumerate(NAMES):
+        for k, strategy in enumerate(TERMS):
             assert stored.strength[:, k] == pytest.approx(remembered[order, k], rel=1e-5, abs=1e-6), (name, strategy)
 
 

@@ -8,7 +8,7 @@ import pytest
 from ranking.relevance import sigmoid
 from ranking.strategies.fitting import Case, coefficients_fit, intercept_fit, mix_fit
 from ranking.strategies.mixes import MIXES
-from ranking.strategies.registry import NAMES
+from ranking.strategies.mixing import TERMS
 
 
 def cases_of(truth: np.ndarray, count: int, seed: int = 0, candidates: int = 40) -> list[Case]:
@@ -70,8 +70,8 @@ def test_relevances_add_up_to_what_was_taken() -> None:
     assert expected == pytest.approx(200, rel=1e-6)
 
 
-def test_a_fitted_mix_names_its_strategies() -> None:
-    mix = mix_fit(cases_of(np.linspace(0, 1, len(NAMES)), 100), start=MIXES["home"][0])
+def test_a_fitted_mix_names_its_terms() -> None:
+    mix = mix_fit(cases_of(np.linspace(0, 1, len(TERMS)), 100), start=MIXES["home"][0])
 
     assert mix.name == "learned"
-    assert tuple(mix.coefficients) == NAMES
+    assert tuple(mix.coefficients) == TERMS

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranking.strategies.around import AROUND
 from ranking.strategies.buy_again import BUY_AGAIN
+from ranking.strategies.established import ESTABLISHED
 from ranking.strategies.mixes import MIXES
-from ranking.strategies.mixing import evidence_of, proposals, relevance_of
+from ranking.strategies.mixing import TERMS, Mix, evidence_of, known, proposals, relevance_of
+from ranking.strategies.nearest import NEAREST_ITEM
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
 from ranking.strategies.next_for_you import NEXT_FOR_YOU
 from ranking.strategies.popular import POPULAR
@@ -17,6 +20,7 @@ from ranking.strategies.recently_viewed import RECENTLY_VIEWED
 from ranking.strategies.registry import NAMES, STRATEGIES
 from ranking.strategies.similar import SIMILAR
 from ranking.strategies.strategy import MOST, Strategy
+from ranking.strategies.strongest import STRONGEST
 from ranking.strategies.together import TOGETHER
 from ranking.strategies.trending import TRENDING
 from ranking.visits.asked import OWNED, Asked, Pool, spread
@@ -69,9 +73,12 @@ POOL = Pool(
     month=np.array([20.0, 9.0, 20.0, 8.0, 2.0, 0.0]),
     age=np.array([300.0, 300.0, 40.0, 300.0, 300.0, 0.0]) * DAY,
     accessory=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
+    nearest=np.array([0.2, 0.3, 0.9, 0.0, 0.0, 0.6]),
+    around=np.array([0.0, 0.1, 0.4, 0.0, 0.0, 0.5]),
     shop=(12.0, 30.0, 90.0),
 )
-EMPTY: dict[str, Any] = {name: np.zeros(0) for name in ("dense", "day", "week", "month", "age", "accessory")}
+FIELDS = ("dense", "day", "week", "month", "age", "accessory", "nearest", "around")
+EMPTY: dict[str, Any] = {name: np.zeros(0) for name in FIELDS}
 NOTHING = Pool(numbers=np.zeros(0, np.int64), **EMPTY)
 
 
@@ -100,9 +107,7 @@ def test_every_strategy_proposes_each_product_once_and_not_too_many(strategy: St
 def test_what_a_strategy_says_of_a_candidate_does_not_depend_on_the_others(strategy: Strategy) -> None:
     some = np.array([5, 2, 0])
     fewer = Pool(
-        **{
-            name: getattr(POOL, name)[some] for name in ("numbers", "dense", "day", "week", "month", "age", "accessory")
-        },
+        **{name: getattr(POOL, name)[some] for name in ("numbers", *FIELDS)},
         shop=POOL.shop,
     )
 
@@ -111,7 +116,7 @@ def test_what_a_strategy_says_of_a_candidate_does_not_depend_on_the_others(strat
 
 def test_the_registry_has_each_strategy_once() -> None:
     assert len(set(NAMES)) == len(STRATEGIES)
-    assert all(set(mix.coefficients) <= set(NAMES) for mixes in MIXES.values() for mix in mixes)
+    assert all(set(mix.coefficients) <= set(TERMS) for mixes in MIXES.values() for mix in mixes)
     assert all(len({mix.name for mix in mixes}) == len(mixes) for mixes in MIXES.values())
 
 
@@ -123,10 +128,19 @@ def test_each_prefers_what_it_is_for() -> None:
     assert best(POPULAR) == best(TRENDING) == 2
     assert best(SIMILAR) == 0
     assert best(TOGETHER) == 3  # 1/10 + 6/11 beside 4/10
+    assert best(STRONGEST) == 3
     assert best(NEXT_FOR_YOU) == 3
     assert best(BUY_AGAIN) in (1, 4)
     assert best(RECENTLY_VIEWED) == 0
     assert best(NEW_ARRIVALS) == 5
+    assert best(NEAREST_ITEM) == 2
+    assert best(AROUND) == 5
+
+
+def test_only_what_was_visited_is_established() -> None:
+    said = ESTABLISHED.evidence(SOMEBODY, POOL)
+
+    assert said[5] == 0.0 < said[2] < said[0]
 
 
 def test_next_for_you_follows_the_newest_item_more_than_together_does() -> None:
@@ -145,6 +159,15 @@ def test_relevance_is_a_probability_and_grows_with_every_evidence() -> None:
             y = relevance_of(evidence, mix)
             assert ((y > 0) & (y < 1)).all()
             assert (relevance_of(evidence + 0.1, mix) >= y).all()
+
+
+def test_what_is_said_counts_once_more_as_far_as_the_shopper_is_known() -> None:
+    mix = Mix(name="m", coefficients={"popular": 1.0, "popular_known": -1.0}, intercept=0.0)
+    parts = [mix.parts(each)["popular"] for each in evidence_of(SOMEBODY, POOL)[:3]]
+
+    assert known(NOBODY) == 0.0 < known(SOMEBODY) < 1.0
+    assert parts == pytest.approx(((1.0 - known(SOMEBODY)) * POPULAR.evidence(SOMEBODY, POOL)[:3]).tolist())
+    assert not evidence_of(NOBODY, POOL)[:, len(NAMES) :].any()
 
 
 def test_proposals_are_those_of_all_strategies() -> None:
