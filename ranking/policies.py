@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from eventlog.consume import drain
-from eventlog.services import sequence
+from ranking.draining import drain_to_head
 from ranking.embedding import embed_waiting, index_vectors, product_encoder
 from ranking.neighbours import contexts_relate
 from ranking.projections.models import models
@@ -36,8 +35,7 @@ def _model(shop_id: int, now: datetime) -> ModelVersion:
     model = model_serving(shop_id=shop_id)
     if model is None:
         model_ensure_first(shop_id=shop_id, now=now)
-        while sequence() > 0 or drain(models) > 0:
-            pass
+        drain_to_head(models)  # whoever applies it: at a first start the projection worker is at it too
         model = model_serving(shop_id=shop_id)
     assert model is not None, "version 1.0 is registered and drained"
     return model

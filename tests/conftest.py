@@ -15,7 +15,7 @@ from django.db import connection
 from config.api.keys import api_key_create, forget_keys
 from config.models import SCOPES
 from eventlog.models import Shop
-from ranking import towers
+from ranking import product_vectors, towers
 from ranking.rules import selectors as rules
 from tests.cast import PRODUCTS, SHOP_ID, Api, Clock, Shopper, SmallShop
 
@@ -39,6 +39,7 @@ def _quiet_settings(settings: pytest.FixtureRequest) -> None:
     towers.serving._models.clear()  # and a model
     towers._model_at.cache_clear()
     rules._books.clear()
+    product_vectors._kept.clear()  # numbers of products begin anew
 
 
 @pytest.fixture

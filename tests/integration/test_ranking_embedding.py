@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from django.db import connection
 
-from eventlog.database import rows, scalar
+from eventlog.database import query, rows, scalar
 from eventlog.services import append
 from ranking import embedding
 from ranking.embedding import embed_waiting, index_vectors
@@ -19,6 +21,7 @@ from ranking.registry import ModelVersion, model_serving
 from ranking.services import model_ensure_first
 from ranking.vector_state import waiting_count
 from tests.cast import PRODUCTS, SHOP_ID, Clock, SmallShop, drain
+from tests.log_cast import database_url
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -202,3 +205,22 @@ def test_two_embedders_at_once_do_no_harm(real_db: None) -> None:
     assert failures == []
     assert embedded() == {product["product_id"]: 1 for product in PRODUCTS}
     assert scalar("SELECT count(*) FROM ranking_embedding_1_1") == len(PRODUCTS)
+
+
+def test_a_first_version_is_waited_for_while_another_process_drains(real_db: None) -> None:
+    SmallShop(clock=Clock(NOW)).offer(*PRODUCTS)
+    query("INSERT INTO eventlog_checkpoint (consumer) VALUES ('models') ON CONFLICT DO NOTHING")
+    held = threading.Event()
+
+    def drains_for_a_while() -> None:
+        with psycopg.connect(database_url()) as other:
+            other.execute("SELECT 1 FROM eventlog_checkpoint WHERE consumer = 'models' FOR UPDATE")
+            held.set()
+            time.sleep(0.5)
+
+    draining = threading.Thread(target=drains_for_a_while)
+    draining.start()
+    held.wait()
+
+    assert shop_embed(shop_id=SHOP_ID, now=NOW) == len(PRODUCTS)
+    draining.join()
