@@ -58,7 +58,7 @@ def test_a_purchase_counts_for_more_than_a_click_and_a_dismissal_for_nothing(sho
                   " WHERE product_id = 'novel'")  # fmt: skip
 
 
-def test_popularity_fades_by_three_half_lives(shop: SmallShop, alice: Shopper) -> None:
+def test_popularity_fades_by_four_half_lives(shop: SmallShop, alice: Shopper) -> None:
     shop.record(alice.clicks("mug"))
     shop.clock.tick(seconds=7 * 86_400)
     shop.record(alice.clicks("mug"))
