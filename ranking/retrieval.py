@@ -49,9 +49,7 @@ class Snapshot:
     rules: tuple[int, int] | None  # which version of the shop's rules: see ranking.rules.selectors
     filtered: int  # products that pass the filters, counted up to EXACT + 1
     options: WeightOptions = DEFAULTS  # by the shop's table of signals
-    visits: tuple[float, float, float, float] | None = (
-        None  # of the shop by day, week and month, decayed to a time; that
-    )
+    visits: tuple[float, float, float, float, float] | None = None  # of the shop by HALF_LIVES, decayed to a time; that
 
     @property
     def as_of_position(self) -> int:
@@ -94,7 +92,7 @@ SELECT s.last, seen.positions,
                  ORDER BY n.similarity DESC, n.neighbour_id LIMIT %(near)s) n),
        to_regclass(%(table)s) IS NOT NULL, {IN_FORCE},
        (SELECT ARRAY[a.position, a.changes] FROM ranking_arrangement a WHERE a.shop_id = %(shop)s),
-       (SELECT ARRAY[v.day, v.week, v.month, v.at] FROM ranking_shopvisits v WHERE v.shop_id = %(shop)s)
+       (SELECT ARRAY[v.day, v.week, v.month, v.year, v.at] FROM ranking_shopvisits v WHERE v.shop_id = %(shop)s)
   FROM seen, eventlog_sequencer s
   LEFT JOIN ranking_lexicon l ON l.shop_id = %(shop)s
   LEFT JOIN LATERAL (SELECT documents, mean_length FROM ranking_publication

@@ -157,10 +157,10 @@ def _added(half_life: float, column: str) -> str:
     return f"{column} = {_left(half_life, 't', column)} + {_left(half_life, 'excluded', column)}"
 
 
+_SUMS = ", ".join(["%b::double precision[]"] * len(HALF_LIVES))
 _MERGE_VISITED = f"""
-INSERT INTO ranking_visited AS t (shop_id, product_id, id, first_at, at, day, week, month)
-SELECT * FROM unnest(%b::integer[], %b::text[], %b::bigint[], %b::double precision[], %b::double precision[],
-                     %b::double precision[], %b::double precision[], %b::double precision[])
+INSERT INTO ranking_visited AS t (shop_id, product_id, id, first_at, at, {", ".join(HALF_LIVES)})
+SELECT * FROM unnest(%b::integer[], %b::text[], %b::bigint[], %b::double precision[], %b::double precision[], {_SUMS})
 ON CONFLICT (shop_id, product_id) DO UPDATE SET
   {", ".join(_added(half_life, name) for name, half_life in HALF_LIVES.items())},
   first_at = least(t.first_at, excluded.first_at), at = greatest(t.at, excluded.at)"""
@@ -182,9 +182,8 @@ def _merge_visited(events: Sequence[RecordedEvent], pulls: Floats, numbers: dict
 
 
 _MERGE_SHOPS = f"""
-INSERT INTO ranking_shopvisits AS t (shop_id, at, day, week, month)
-SELECT * FROM unnest(%b::integer[], %b::double precision[], %b::double precision[], %b::double precision[],
-                     %b::double precision[])
+INSERT INTO ranking_shopvisits AS t (shop_id, at, {", ".join(HALF_LIVES)})
+SELECT * FROM unnest(%b::integer[], %b::double precision[], {_SUMS})
 ON CONFLICT (shop_id) DO UPDATE SET
   {", ".join(_added(half_life, name) for name, half_life in HALF_LIVES.items())}, at = greatest(t.at, excluded.at)"""
 

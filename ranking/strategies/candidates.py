@@ -80,7 +80,7 @@ SELECT p.id, p.product_id, p.description_version, {"coalesce(v.description_versi
        coalesce(e.recent_exposure * {_left("e", "recent_half_life")}, 0), coalesce(r.weight, 1),
        coalesce(t.id, 0), t.day, t.week, t.month, t.at,
        least(date_part('epoch', p.created_at), date_part('epoch', p.released_at), t.first_at),
-       p.price, p.brand, p.category[cardinality(p.category)], p.in_stock
+       p.price, p.brand, p.category[cardinality(p.category)], p.in_stock, t.year
   FROM candidate c
   JOIN catalog_product p ON p.id = c.id
   LEFT JOIN ranking_visited t ON t.shop_id = p.shop_id AND t.product_id = p.product_id
@@ -154,7 +154,7 @@ def candidates_read(
         },
         binary=True,
     )
-    columns: list[list[Any]] = [list(each) for each in zip(*found, strict=True)] if found else [[] for _ in range(23)]
+    columns: list[list[Any]] = [list(each) for each in zip(*found, strict=True)] if found else [[] for _ in range(24)]
     pool = _pool(columns, now, accessories, unrelated, _of_shop(snapshot.visits, now))
     in_stock = np.array(columns[22], dtype=np.bool_)
     return Found(_candidates(columns), pool, brands=columns[20], categories=columns[21], in_stock=in_stock)
@@ -194,17 +194,19 @@ def _pool(
     now: float,
     accessories: Collection[str],
     unrelated: float,
-    shop: tuple[float, float, float],
+    shop: tuple[float, float, float, float],
 ) -> Pool:
     age = now - _numbers(columns[17])  # of the newest visit
     left = [decay(age, half_life) for half_life in HALF_LIVES.values()]
-    day, week, month = (np.nan_to_num(_numbers(columns[14 + n]) * left[n]) for n in range(3))
+    sums = (columns[n] for n in (14, 15, 16, 23))
+    day, week, month, year = (np.nan_to_num(_numbers(each) * by) for each, by in zip(sums, left, strict=True))
     return Pool(
         numbers=np.array(columns[13], dtype=np.int64),
         dense=stretched(_numbers(columns[4]), unrelated),
         day=day,
         week=week,
         month=month,
+        year=year,
         age=now - _numbers(columns[18]),
         accessory=np.array([each in accessories for each in columns[1]], dtype=np.float64),
         nearest=np.zeros(len(age)),  # once their vectors are there
@@ -213,11 +215,11 @@ def _pool(
     )
 
 
-def _of_shop(visits: Sequence[float] | None, now: float) -> tuple[float, float, float]:
+def _of_shop(visits: Sequence[float] | None, now: float) -> tuple[float, float, float, float]:
     if visits is None:
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0
     *sums, at = visits
-    day, week, month = (
+    day, week, month, year = (
         value * float(decay(now - at, half_life)) for value, half_life in zip(sums, HALF_LIVES.values(), strict=True)
     )
-    return day, week, month
+    return day, week, month, year

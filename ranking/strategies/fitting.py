@@ -1,6 +1,8 @@
 """Fitting a mix to what shoppers took: the coefficients under which their next products are likeliest (pure).
 
-    maximise Σ over cases of mean over the products taken of log softmax(evidence @ coefficients)[taken]
+    maximise Σ over cases of log Σ over the products taken of softmax(evidence @ coefficients)[taken]
+
+Of several products taken it is worth most to have one at the very top; their mean would be won by what is wanted least.
 
 A conditional logit (McFadden, "Conditional Logit Analysis of Qualitative Choice Behavior", 1974), by Newton's method; the
 evidence is measured over its spread, and coefficients are drawn a little towards where they started. Cao et al., "Learning to
@@ -23,6 +25,7 @@ STEPS = 50
 CONVERGED = 1e-7
 LEAST_SPREAD = 1e-3
 SHORTEST = 1e-6  # share of a step
+LEAST = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,15 @@ def coefficients_fit(cases: Sequence[Case], *, start: Floats, pull: float = PULL
     spread = np.maximum(evidence.std(axis=0), LEAST_SPREAD)
     bounds = np.cumsum([0] + [len(case.taken) for case in cases])
     scaled = evidence / spread  # (M, K)
-    target = np.concatenate([case.taken / case.taken.sum() for case in cases])
+    taken = np.concatenate([case.taken for case in cases])
     found = begun = start * spread
-    value, gradient, curvature = _likelihood(scaled, target, bounds, found)
+    value, gradient, curvature = _likelihood(scaled, taken, bounds, found)
     for _ in range(STEPS):
         away = found - begun
         step = np.linalg.solve(curvature + pull * np.eye(len(found)), gradient - pull * away)
         better, left = value - pull / 2 * float(away @ away), 1.0
         while left > SHORTEST:  # a full step may overshoot for good: half of it, and half of that, comes nearer
-            value, gradient, curvature = _likelihood(scaled, target, bounds, found + left * step)
+            value, gradient, curvature = _likelihood(scaled, taken, bounds, found + left * step)
             moved = away + left * step
             if value - pull / 2 * float(moved @ moved) >= better:
                 break
@@ -63,9 +66,12 @@ def coefficients_fit(cases: Sequence[Case], *, start: Floats, pull: float = PULL
 
 
 def _likelihood(
-    evidence: Floats, target: Floats, bounds: NDArray[np.int64], coefficients: Floats
+    evidence: Floats, taken: NDArray[np.bool_], bounds: NDArray[np.int64], coefficients: Floats
 ) -> tuple[float, Floats, Floats]:
-    """Mean log-likelihood of the cases, its gradient (K,) and the negative of its second derivatives (K, K)."""
+    """Mean log-likelihood of the cases, its gradient (K,) and a bound of the negative of its second derivatives (K, K).
+
+    Exact where one product was taken; else as if it were settled which of them counts, as in expectation maximisation.
+    """
     starts, sizes = bounds[:-1], np.diff(bounds)
     logits = evidence @ coefficients
     logits -= np.repeat(np.maximum.reduceat(logits, starts), sizes)
@@ -73,8 +79,10 @@ def _likelihood(
     totals = np.add.reduceat(exped, starts)
     share = exped / np.repeat(totals, sizes)  # softmax of each case
     count = len(starts)
-    value = float(target @ (logits - np.repeat(np.log(totals), sizes))) / count
-    gradient = (target - share) @ evidence / count
+    of_taken = share * taken
+    found = np.maximum(np.add.reduceat(of_taken, starts), LEAST)
+    value = float(np.log(found).sum()) / count
+    gradient = (of_taken / np.repeat(found, sizes) - share) @ evidence / count
     means = np.add.reduceat(share[:, None] * evidence, starts)  # (cases, K)
     curvature = ((evidence * share[:, None]).T @ evidence - means.T @ means) / count
     return value, gradient, curvature

@@ -10,10 +10,14 @@ from ranking.strategies.mixing import Mix
 Surface: TypeAlias = Literal["home", "product", "basket"]
 SURFACES: tuple[Surface, ...] = get_args(Surface)
 
+# near to what was fitted to two logs at once, a gift shop that is bought from again and a shop of toys
 _HOME = Mix(
     name="blend",
-    coefficients={"popular": 0.3, "bestsellers": 0.2, "similar": 3.5, "together": 0.2, "next_for_you": 0.4, "buy_again": 1.0,
-                  "regular": 1.0, "recently_viewed": 0.3, "new_arrivals": 0.3},
+    coefficients={"popular": 0.2, "bestsellers": 0.3, "evergreen": 0.15, "similar": 2.5, "nearest": 1.9, "together": 0.15,
+                  "strongest": 1.0, "next_for_you": 0.05, "buy_again": 1.0, "regular": 3.2, "recently_viewed": 0.3,
+                  "new_arrivals": 0.5, "trending_known": 0.3, "evergreen_known": -0.2, "similar_known": -2.5,
+                  "nearest_known": -0.5, "together_known": -0.25, "strongest_known": -1.4, "next_for_you_known": 0.3,
+                  "buy_again_known": 0.35, "regular_known": -3.2, "new_arrivals_known": 0.9, "established_known": -0.15},
     intercept=-6.0,
 )  # fmt: skip
 _ITEMS = Mix(

@@ -7,6 +7,7 @@ from ranking.strategies.around import AROUND
 from ranking.strategies.bestsellers import BESTSELLERS
 from ranking.strategies.buy_again import BUY_AGAIN
 from ranking.strategies.established import ESTABLISHED
+from ranking.strategies.evergreen import EVERGREEN
 from ranking.strategies.nearest import NEAREST_ITEM
 from ranking.strategies.new_arrivals import NEW_ARRIVALS
 from ranking.strategies.next_for_you import NEXT_FOR_YOU
@@ -22,6 +23,7 @@ from ranking.strategies.trending import TRENDING
 STRATEGIES: tuple[Strategy, ...] = (
     POPULAR,
     BESTSELLERS,
+    EVERGREEN,
     TRENDING,
     SIMILAR,
     NEAREST_ITEM,

@@ -72,7 +72,7 @@ def _best(values: Floats, most: int) -> Ints:
 
 
 def pool_of(memory: Memory, shop: Shop, asked: Asked, rows: Ints, *, dense: Floats, popularity: Floats) -> Pool:
-    """These products as candidates; `dense` (N,) and `popularity` (3, N) are of all products."""
+    """These products as candidates; `dense` (N,) and `popularity` (4, N) are of all products."""
     items = shop.vectors[asked.ids[:CONTENT_ITEMS] - 1]
     near = nearness(asked, rows + 1, shop.vectors[rows], items, unrelated=shop.unrelated)
     pool = memory.pool(rows, now=asked.now, dense=dense, popularity=popularity)

@@ -70,7 +70,7 @@ class Pool:
     """The N candidates of a recommendation, one entry a product, shape (N,) each.
 
     `numbers`: as visited products, 0 for one that nobody ever visited; `dense`: cosine with the context, stretched so that
-    what has nothing to do with it is at 0, NaN where there is no vector; `day`, `week`, `month`: decayed visits as of now;
+    what has nothing to do with it is at 0, NaN where there is no vector; `day`, `week`, `month`, `year`: decayed visits as of now;
     `age`: seconds since it came into the catalogue; `accessory`: 1 for one of a product of the page or basket; `nearest`,
     `around`: how near it is to single items of the context, see ranking.strategies.nearness.
     """
@@ -80,11 +80,12 @@ class Pool:
     day: Floats
     week: Floats
     month: Floats
+    year: Floats
     age: Floats
     accessory: Floats
     nearest: Floats
     around: Floats
-    shop: tuple[float, float, float] = (0.0, 0.0, 0.0)  # the same visits of the whole shop
+    shop: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # the same visits of the whole shop
 
     def __len__(self) -> int:
         return len(self.numbers)

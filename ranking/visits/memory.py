@@ -144,23 +144,24 @@ class Memory:
         return owned
 
     def popularity(self, now: float) -> Floats:
-        """Visits of each product by day, week and month as of now, (3, N)."""
+        """Visits of each product by HALF_LIVES as of now, (4, N)."""
         age = np.where(np.isfinite(self.at), now - self.at, 0.0)
         found: Floats = self.sums * np.exp2(-age / self._half_lives[:, None])
         return found
 
     def pool(self, rows: Ints, *, now: float, dense: Floats, popularity: Floats) -> Pool:
-        """These products as candidates; `dense` (N,) and `popularity` (3, N) are of all products."""
-        day, week, month = (self.shop * self._left(now - self.shop_at)).tolist() if self._count else (0.0, 0.0, 0.0)
+        """These products as candidates; `dense` (N,) and `popularity` (4, N) are of all products."""
+        day, week, month, year = (self.shop * self._left(now - self.shop_at)).tolist() if self._count else [0.0] * 4
         return Pool(
             numbers=rows + 1,
             dense=dense[rows],
             day=popularity[0, rows],
             week=popularity[1, rows],
             month=popularity[2, rows],
+            year=popularity[3, rows],
             age=now - np.minimum(self.arrived_at, self.first_at)[rows],
             nearest=np.zeros(len(rows)),
             around=np.zeros(len(rows)),
             accessory=np.zeros(len(rows)),  # relations are not remembered: what they count stays as it ships
-            shop=(day, week, month),
+            shop=(day, week, month, year),
         )

@@ -1,4 +1,4 @@
-"""How much a product is visited, by three half-lives, as sums decayed to the product's newest visit (pure)."""
+"""How much a product is visited, by four half-lives, as sums decayed to the product's newest visit (pure)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ranking.weights.decay import decay
 from ranking.weights.options import DAY_SECONDS
 
 Floats: TypeAlias = NDArray[np.float64]
-HALF_LIVES = {"day": DAY_SECONDS, "week": 7 * DAY_SECONDS, "month": 30 * DAY_SECONDS}
+HALF_LIVES = {"day": DAY_SECONDS, "week": 7 * DAY_SECONDS, "month": 30 * DAY_SECONDS, "year": 365 * DAY_SECONDS}
 
 
 def popularity_order(name: str) -> str:
@@ -23,7 +23,7 @@ def popularity_order(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Visited:
-    """What a batch adds to G products or shops, (G,) each, and decayed sums (3, G) as of the newest visit of each."""
+    """What a batch adds to G products or shops, (G,) each, and decayed sums (4, G) as of the newest visit of each."""
 
     first_at: Floats
     at: Floats

@@ -61,14 +61,15 @@ def test_a_purchase_counts_for_more_than_a_click_and_a_dismissal_for_nothing(sho
                   " WHERE product_id = 'novel'")  # fmt: skip
 
 
-def test_popularity_fades_by_three_half_lives(shop: SmallShop, alice: Shopper) -> None:
+def test_popularity_fades_by_four_half_lives(shop: SmallShop, alice: Shopper) -> None:
     shop.record(alice.clicks("mug"))
     shop.clock.tick(seconds=7 * 86_400)
     shop.record(alice.clicks("mug"))
 
-    day, week, month = rows("SELECT day, week, month FROM ranking_visited")[0]
+    day, week, month, year = rows("SELECT day, week, month, year FROM ranking_visited")[0]
     assert (day, week) == (pytest.approx(1 + 2**-7), pytest.approx(1.5))
     assert month == pytest.approx(1 + 2 ** (-7 / 30))
+    assert year == pytest.approx(1 + 2 ** (-7 / 365))
 
 
 def test_who_sent_no_id_makes_products_popular_and_pairs_nothing(shop: SmallShop, alice: Shopper) -> None:
@@ -93,7 +94,7 @@ def happenings(shop: SmallShop, *shoppers: Shopper, count: int = 60) -> list[dic
 
 def state() -> list[Any]:
     return [
-        rows("SELECT product_id, id, first_at, at, day, week, month FROM ranking_visited ORDER BY id"),
+        rows("SELECT product_id, id, first_at, at, day, week, month, year FROM ranking_visited ORDER BY id"),
         rows("SELECT subject_id, visited_id, purchases, reward, first_at, at FROM ranking_owned ORDER BY 1, 2"),
         rows("SELECT subject_id, encode(steps, 'hex') FROM ranking_visitor ORDER BY 1"),
         sorted(together().items()),

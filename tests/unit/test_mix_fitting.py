@@ -75,3 +75,10 @@ def test_a_fitted_mix_names_its_terms() -> None:
 
     assert mix.name == "learned"
     assert tuple(mix.coefficients) == TERMS
+
+
+def test_one_of_several_at_the_top_is_worth_more_than_all_in_the_middle() -> None:
+    evidence = np.array([[3.0], [0.0], [0.0], [0.5], [0.5], [0.5]])  # the first is taken, and so are two with the least
+    cases = [Case(evidence, np.array([True, True, True, False, False, False]))]
+
+    assert coefficients_fit(cases, start=np.zeros(1))[0] > 1.0

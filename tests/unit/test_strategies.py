@@ -10,6 +10,7 @@ import pytest
 from ranking.strategies.around import AROUND
 from ranking.strategies.buy_again import BUY_AGAIN
 from ranking.strategies.established import ESTABLISHED
+from ranking.strategies.evergreen import EVERGREEN
 from ranking.strategies.mixes import MIXES
 from ranking.strategies.mixing import TERMS, Mix, evidence_of, known, proposals, relevance_of
 from ranking.strategies.nearest import NEAREST_ITEM
@@ -71,13 +72,14 @@ POOL = Pool(
     day=np.array([1.0, 0.0, 9.0, 0.1, 0.0, 0.0]),
     week=np.array([5.0, 2.0, 12.0, 3.0, 0.5, 0.0]),
     month=np.array([20.0, 9.0, 20.0, 8.0, 2.0, 0.0]),
+    year=np.array([50.0, 70.0, 21.0, 9.0, 4.0, 0.0]),
     age=np.array([300.0, 300.0, 40.0, 300.0, 300.0, 0.0]) * DAY,
     accessory=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
     nearest=np.array([0.2, 0.3, 0.9, 0.0, 0.0, 0.6]),
     around=np.array([0.0, 0.1, 0.4, 0.0, 0.0, 0.5]),
-    shop=(12.0, 30.0, 90.0),
+    shop=(12.0, 30.0, 90.0, 400.0),
 )
-FIELDS = ("dense", "day", "week", "month", "age", "accessory", "nearest", "around")
+FIELDS = ("dense", "day", "week", "month", "year", "age", "accessory", "nearest", "around")
 EMPTY: dict[str, Any] = {name: np.zeros(0) for name in FIELDS}
 NOTHING = Pool(numbers=np.zeros(0, np.int64), **EMPTY)
 
@@ -126,6 +128,7 @@ def best(strategy: Strategy) -> int:
 
 def test_each_prefers_what_it_is_for() -> None:
     assert best(POPULAR) == best(TRENDING) == 2
+    assert best(EVERGREEN) == 1
     assert best(SIMILAR) == 0
     assert best(TOGETHER) == 3  # 1/10 + 6/11 beside 4/10
     assert best(STRONGEST) == 3
