@@ -50,7 +50,7 @@ _LATER = "at = greatest(t.at, excluded.at)"
 def _merge_shops(batch: Batch) -> None:
     query(
         f"""INSERT INTO ranking_shopweight AS t (shop_id, reward, exposure, at)
-            SELECT * FROM unnest(%s::integer[], %s::double precision[], %s::double precision[], %s::double precision[])
+            SELECT * FROM unnest(%b::integer[], %b::double precision[], %b::double precision[], %b::double precision[])
             ON CONFLICT (shop_id) DO UPDATE SET
               {_merged(batch.options.global_half_life_seconds, ("reward", "exposure"))}, {_LATER}""",
         [list(batch.shops), *_columns(list(batch.shops.values()))],
@@ -61,8 +61,8 @@ def _merge_products(batch: Batch) -> None:
     query(
         f"""INSERT INTO ranking_productweight AS t (shop_id, product_id, reward, exposure, at, breadth_life)
             SELECT g.*, %s::double precision
-              FROM unnest(%s::integer[], %s::text[], %s::double precision[], %s::double precision[],
-                          %s::double precision[]) AS g
+              FROM unnest(%b::integer[], %b::text[], %b::double precision[], %b::double precision[],
+                          %b::double precision[]) AS g
             ON CONFLICT (shop_id, product_id) DO UPDATE SET
               {_merged(batch.options.global_half_life_seconds, ("reward", "exposure"))}, {_LATER}""",
         [
@@ -80,9 +80,9 @@ def _merge_contexts(batch: Batch) -> dict[ContextKey, int]:
     found = rows(
         f"""INSERT INTO ranking_context AS t
               (id, shop_id, kind, key, reward, exposure, at, recent_reward, recent_exposure)
-            SELECT * FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::double precision[],
-                                 %s::double precision[], %s::double precision[], %s::double precision[],
-                                 %s::double precision[])
+            SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::text[], %b::text[], %b::double precision[],
+                                 %b::double precision[], %b::double precision[], %b::double precision[],
+                                 %b::double precision[])
             ON CONFLICT (shop_id, kind, key) DO UPDATE SET
               {_merged(batch.options.context_half_life_seconds, ("reward", "exposure"))},
               {_merged(batch.options.recent_half_life_seconds, ("recent_reward", "recent_exposure"))}, {_LATER}
@@ -101,7 +101,7 @@ def _rewarded_before(batch: Batch, ids: dict[ContextKey, int]) -> dict[Pair, flo
     """When the rewarded pairs of the batch had been rewarded last before it."""
     pairs = list(batch.rewarded_at)
     found = rows(
-        """SELECT g.n, w.rewarded_at FROM unnest(%s::bigint[], %s::text[]) WITH ORDINALITY AS g (context_id, product_id, n)
+        """SELECT g.n, w.rewarded_at FROM unnest(%b::bigint[], %b::text[]) WITH ORDINALITY AS g (context_id, product_id, n)
              JOIN ranking_contextweight w ON w.context_id = g.context_id AND w.product_id = g.product_id
             WHERE w.rewarded_at IS NOT NULL""",
         [[ids[context] for context, _ in pairs], [product_id for _, product_id in pairs]],
@@ -126,7 +126,7 @@ def _merge_breadth(batch: Batch, before: dict[Pair, float]) -> None:
     moved = moved.replace("excluded.", "g.")
     query(
         f"""UPDATE ranking_productweight AS t {moved}
-              FROM unnest(%s::integer[], %s::text[], %s::double precision[], %s::double precision[])
+              FROM unnest(%b::integer[], %b::text[], %b::double precision[], %b::double precision[])
                 AS g (shop_id, product_id, breadth, breadth_at)
              WHERE t.shop_id = g.shop_id AND t.product_id = g.product_id""",
         [
@@ -138,7 +138,7 @@ def _merge_breadth(batch: Batch, before: dict[Pair, float]) -> None:
     )
     query(
         f"""UPDATE ranking_shopweight AS t {moved}
-              FROM unnest(%s::integer[], %s::double precision[], %s::double precision[]) AS g (shop_id, breadth, breadth_at)
+              FROM unnest(%b::integer[], %b::double precision[], %b::double precision[]) AS g (shop_id, breadth, breadth_at)
              WHERE t.shop_id = g.shop_id""",
         [list(shops), [each.reward for each in shops.values()], [each.at for each in shops.values()]],
     )
@@ -149,9 +149,9 @@ def _merge_pairs(batch: Batch, ids: dict[ContextKey, int]) -> None:
     query(
         f"""INSERT INTO ranking_contextweight AS t
               (shop_id, context_id, product_id, reward, exposure, at, recent_reward, recent_exposure, rewarded_at)
-            SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::text[], %s::double precision[], %s::double precision[],
-                                 %s::double precision[], %s::double precision[], %s::double precision[],
-                                 %s::double precision[])
+            SELECT * FROM unnest(%b::integer[], %b::bigint[], %b::text[], %b::double precision[], %b::double precision[],
+                                 %b::double precision[], %b::double precision[], %b::double precision[],
+                                 %b::double precision[])
             ON CONFLICT (context_id, product_id) DO UPDATE SET
               {_merged(batch.options.context_half_life_seconds, ("reward", "exposure"))},
               {_merged(batch.options.recent_half_life_seconds, ("recent_reward", "recent_exposure"))}, {_LATER},

@@ -28,6 +28,10 @@ class Sum:
     at: float = float("-inf")
 
     def add(self, reward: float, exposure: float, at: float) -> None:
+        if at == self.at:  # as within a page and a batch: nothing fades
+            self.reward += reward
+            self.exposure += exposure
+            return
         if at > self.at:
             factor = 0.5 ** min((at - self.at) / self.half_life, 1000.0)
             self.reward, self.exposure, self.at = self.reward * factor, self.exposure * factor, at
@@ -70,20 +74,27 @@ class Batch:
         self.curves[event.shop_id] = _looked_at(tuple(event.data["curve"]))
 
     def add(self, event: RecordedEvent) -> None:
-        at = event.effective_at.timestamp()
-        shop_id = event.shop_id
+        """Add an event: to each of its products, and at once to what they have in common."""
+        at, shop_id = event.effective_at.timestamp(), event.shop_id
         looked_at = self.curves.get(shop_id) or _looked_at(())
         context = self._context(event)
-        for product_id, reward, exposure in contributions(event, self.options, looked_at):
-            self.shops[shop_id].add(reward, exposure, at)
-            self.products[shop_id, product_id].add(reward, exposure, at)
-            if context is None:
-                continue
-            pair = (context, product_id)
+        given = contributions(event, self.options, looked_at)
+        reward, exposure = sum(each[1] for each in given), sum(each[2] for each in given)
+        self.shops[shop_id].add(reward, exposure, at)
+        products = self.products
+        for product_id, rewarded, exposed in given:
+            products[shop_id, product_id].add(rewarded, exposed, at)
+        if context is not None and given:
             self.contexts[context].add(reward, exposure, at)
             self.recent_contexts[context].add(reward, exposure, at)
-            self.pairs[pair].add(reward, exposure, at)
-            self.recent_pairs[pair].add(reward, exposure, at)
+            self._add_pairs(context, given, at)
+
+    def _add_pairs(self, context: ContextKey, given: Sequence[tuple[str, float, float]], at: float) -> None:
+        pairs, recent_pairs = self.pairs, self.recent_pairs
+        for product_id, reward, exposure in given:
+            pair = (context, product_id)
+            pairs[pair].add(reward, exposure, at)
+            recent_pairs[pair].add(reward, exposure, at)
             if reward >= self.options.breadth_reward:
                 self.rewarded_at[pair] = max(self.rewarded_at.get(pair, at), at)
 
