@@ -25,6 +25,7 @@ ATTEMPTS = 3  # an event that fails this often is parked: once may be a deadlock
 BATCH = 10_000  # the more a turn takes, the fewer round trips an event costs
 SMALLEST_BATCH = 500
 TURN_SECONDS = 0.25  # about what one projection's batch may take while others wait
+LONGEST_TURN_SECONDS = 2.0  # the same of one that does not keep up, if all of a pass takes twice as long
 # the connection, a lock, the disk: not the event's fault
 _STORAGE_ERRORS = (OperationalError, psycopg.OperationalError)
 
@@ -41,29 +42,34 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linge
 
     With `linger_seconds` it must find nothing twice, so long apart.
     Returns how many events were sequenced. Projections are served in turn, in their order, a batch each of about
-    TURN_SECONDS, so that none starves another; a stretch of the log is read once for all that stand at its start.
+    TURN_SECONDS, so that none starves another; one that falls behind may take half of the time, for a busy machine makes
+    a pass of all others so long that a turn a pass is too little. A stretch of the log is read once for all that stand at
+    its start.
     Raises LogDamaged at once, and a storage error or ArchiveDamaged when the others of its pass were served.
     """
     every = projections()
     window = Window(types={ParkedEventRetried.type}.union(*(projection.event_types for projection in every.values())))
     sizes = dict.fromkeys(every, BATCH // 8)
     failure: Exception | None = None
-    sequenced, lingered = 0, linger_seconds == 0
+    sequenced, lingered, pass_seconds = 0, linger_seconds == 0, 0.0
     while not should_stop() and failure is None:
+        begun = monotonic()
         new = max(sequence(), 0)
         moved = 0
         for name in every if new else _behind(list(every)):
-            started = monotonic()
+            started, done = monotonic(), 0
             try:
-                moved += drain(every[name], batch=sizes[name], window=window)
+                done = drain(every[name], batch=sizes[name], window=window)
             except (*_STORAGE_ERRORS, ArchiveDamaged) as error:
                 log.warning("drain_failed", consumer=name, error=repr(error))
                 failure = error
+            moved += done
             took = monotonic() - started
-            sizes[name] = _next_size(sizes[name], took) if len(every) > 1 else BATCH
+            turn = _turn_seconds(pass_seconds, is_behind=done >= sizes[name])
+            sizes[name] = _next_size(sizes[name], took, turn) if len(every) > 1 else BATCH
             if took > TURN_SECONDS / 2:
                 new += max(sequence(), 0)  # what came meanwhile need not wait for the next pass
-        sequenced += new
+        sequenced, pass_seconds = sequenced + new, monotonic() - begun
         if new or moved:
             lingered = linger_seconds == 0
         elif lingered:
@@ -77,9 +83,14 @@ def sequence_and_drain(*, should_stop: Callable[[], bool] = lambda: False, linge
     return sequenced
 
 
-def _next_size(size: int, took: float) -> int:
+def _turn_seconds(pass_seconds: float, *, is_behind: bool) -> float:
+    """How long a projection's next batch may take, given what the last pass of all took."""
+    return max(TURN_SECONDS, min(LONGEST_TURN_SECONDS, pass_seconds / 2)) if is_behind else TURN_SECONDS
+
+
+def _next_size(size: int, took: float, turn: float) -> int:
     """The batch that takes about a turn, given what the last one took; never so small that round trips are all it does."""
-    return min(BATCH, 2 * size, max(SMALLEST_BATCH, int(size * TURN_SECONDS / max(took, 0.001))))
+    return min(BATCH, 2 * size, max(SMALLEST_BATCH, int(size * turn / max(took, 0.001))))
 
 
 def _behind(consumers: list[str]) -> list[str]:

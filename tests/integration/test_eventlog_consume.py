@@ -130,6 +130,17 @@ def test_a_slow_projection_is_cut_short_so_that_the_first_are_served_in_between(
     assert sum(events for name, events in Noted.calls if name == "search reads this") == 400
 
 
+@pytest.mark.parametrize(
+    ("pass_seconds", "is_behind", "turn"),
+    [(10.0, False, consume.TURN_SECONDS), (0.1, True, consume.TURN_SECONDS), (1.0, True, 0.5),
+     (60.0, True, consume.LONGEST_TURN_SECONDS)],
+)  # fmt: skip
+def test_one_that_falls_behind_may_take_half_of_the_time_but_not_for_ever(
+    pass_seconds: float, is_behind: bool, turn: float
+) -> None:
+    assert consume._turn_seconds(pass_seconds, is_behind=is_behind) == turn
+
+
 def test_one_projection_without_a_disk_does_not_stop_the_others(db: None, serve: Any) -> None:
     serve(Noted("broken", error=psycopg.errors.DiskFull("no space left")), Noted("well"))
     count(1)
