@@ -20,9 +20,10 @@ _HOME = Mix(
                   "buy_again_known": 0.35, "regular_known": -3.2, "new_arrivals_known": 0.9, "established_known": -0.15},
     intercept=-6.0,
 )  # fmt: skip
+# of a page: what one shopper alone took besides says less than meaning does, what many took says more
 _ITEMS = Mix(
     name="blend",
-    coefficients={"popular": 0.2, "similar": 3.0, "together": 0.7, "new_arrivals": 0.1, "accessories": 1.5},
+    coefficients={"popular": 0.2, "similar": 5.0, "together": 0.3, "strongest": 2.0, "new_arrivals": 0.1, "accessories": 1.5},
     intercept=-6.0,
 )
 
