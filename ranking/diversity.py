@@ -42,7 +42,8 @@ def diversify(
 ) -> Diverse:
     """Choose and order k of N products by (1 - strength) · score - strength · the largest similarity to one above.
 
-    `scores` (N,) are ŷ × w, of any size (they count as shares of the largest); `vectors` (N, D), rows of NaN where there is
+    `scores` (N,) are ŷ × w, of any size: for each place they count as shares of the best that is left, so that a product
+    worth less than 1 - strength / (1 - strength) of that never comes before it. `vectors` (N, D), rows of NaN where there is
     none; `groups` (N,) a brand or category each, None where it has none. `strength` 0 is the order of scores, ties as
     given. Of one group at most `most_per_group` are chosen, below 1 a share of the list, as long as there are others.
     `curve` says how likely ranks are looked at, where it was estimated.
@@ -51,8 +52,7 @@ def diversify(
     if strength <= 0.0 and most_per_group is None:
         return Diverse(best[:k], 0.0)
     own = distinctive(vectors[best]) if strength > 0.0 else np.zeros((len(best), 0), dtype=np.float32)
-    value = (1.0 - strength) * _shares(scores[best])
-    chosen = _choose(value, own, strength, [groups[i] for i in best], k, _number(most_per_group, k))
+    chosen = _choose(scores[best], own, strength, [groups[i] for i in best], k, _number(most_per_group, k))
     order = best[chosen]
     return Diverse(order, cost(scores[best[:k]], scores[order], curve))
 
@@ -88,9 +88,10 @@ def cost(before: Floats, after: Floats, curve: Sequence[float] = ()) -> float:
     return max(0.0, 1.0 - kept / expected) if expected > 0.0 else 0.0
 
 
-def _shares(scores: Floats) -> Floats:
-    top = float(scores[0]) if len(scores) else 0.0
-    return scores / top if top > 0.0 else np.zeros_like(scores)
+def _shares(left: Floats) -> Floats:
+    """Scores as shares of the best; -inf, of what is chosen already, stays."""
+    top = float(left.max(initial=0.0))
+    return left / top if top > 0.0 else np.where(np.isfinite(left), 0.0, left)
 
 
 def _number(most_per_group: float | None, k: int) -> int | None:
@@ -100,21 +101,22 @@ def _number(most_per_group: float | None, k: int) -> int | None:
 
 
 def _choose(
-    value: Floats, own: NDArray[np.float32], strength: float, groups: Sequence[str | None], k: int, most: int | None
+    scores: Floats, own: NDArray[np.float32], strength: float, groups: Sequence[str | None], k: int, most: int | None
 ) -> NDArray[np.int64]:
-    """Greedily, one after the other: the largest value less the penalty of the most similar one above; ties as given.
+    """Greedily, one after the other: the largest share less the penalty of the most similar one above; ties as given.
 
     A group that is full waits until nothing else is left.
     """
-    count = min(k, len(value))
+    count = min(k, len(scores))
     chosen = np.zeros(count, dtype=np.int64)
-    left, nearest = value.copy(), np.zeros(len(value))
+    left, nearest = scores.copy(), np.zeros(len(scores))
     number, taken = _numbers(groups), Counter[int]()
-    full = np.zeros(len(value), dtype=np.bool_)
+    full = np.zeros(len(scores), dtype=np.bool_)
     for rank in range(count):
-        i = int(np.argmax(left - nearest))
+        marginal = (1.0 - strength) * _shares(left) - nearest
+        i = int(np.argmax(marginal))
         if most is not None and full[i]:
-            marginal = np.where(full, -np.inf, left - nearest)
+            marginal = np.where(full, -np.inf, marginal)
             other = int(np.argmax(marginal))
             i = other if marginal[other] > -np.inf else i
         chosen[rank] = i

@@ -23,7 +23,14 @@ _HOME = Mix(
 # of a page: what one shopper alone took besides says less than meaning does, what many took says more
 _ITEMS = Mix(
     name="blend",
-    coefficients={"popular": 0.2, "similar": 5.0, "together": 0.3, "strongest": 2.0, "new_arrivals": 0.1, "accessories": 1.5},
+    coefficients={
+        "popular": 0.2,
+        "similar": 5.0,
+        "together": 0.3,
+        "strongest": 2.0,
+        "new_arrivals": 0.1,
+        "accessories": 1.5,
+    },
     intercept=-6.0,
 )
 

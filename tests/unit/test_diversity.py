@@ -76,6 +76,17 @@ def test_two_of_a_kind_are_parted():
     assert found.cost == pytest.approx(1 - (1 + 0.9 * 0.6309) / (1 + 0.99 * 0.6309), abs=1e-4)
 
 
+@given(SCORES, st.integers(1, 20), st.floats(0, 0.5), st.integers(0, 5))
+def test_no_product_comes_before_one_that_is_worth_far_more(scores, k, strength, seed):
+    found = diversify(scores, vectors_of(len(scores), seed), [None] * len(scores), k=k, strength=strength)
+
+    least = 1 - strength / (1 - strength)
+    left = sorted(scores.tolist())
+    for i in found.order:
+        assert scores[i] >= least * left[-1] - 1e-9
+        left.remove(scores[i])
+
+
 def test_a_share_of_the_list_is_a_cap_as_well():
     scores = np.linspace(1.0, 0.5, 20)
     groups = ["HP"] * 10 + [f"other {n}" for n in range(10)]
