@@ -21,28 +21,23 @@ from ranking.diversity_state import diversity_kept
 from ranking.experiments.answering import Merged, merged, with_second
 from ranking.experiments.assignment import Assignment, running
 from ranking.filters import Filter
-from ranking.listing import Ruled, candidates_boosted
-from ranking.product_vectors import product_vectors
 from ranking.projections.vectors import embedding_table
 from ranking.recommendation_list import Shelf, shelf_make
-from ranking.retrieval import Candidates, Snapshot, snapshot_read
-from ranking.rules.relations import accessories_of, families_of
-from ranking.rules.selectors import Standing, rules_standing
+from ranking.recommendation_scoring import Reading, Scored, scored_read
+from ranking.retrieval import Snapshot, snapshot_read
+from ranking.rules.relations import families_of
+from ranking.rules.selectors import rules_standing
 from ranking.scoring import Scores
-from ranking.serving import evidence_of as weights_evidence
 from ranking.serving import explanation
-from ranking.strategies.candidates import Found, candidates_read
-from ranking.strategies.content import content_vector, items_matrix
+from ranking.strategies.candidates import Found
 from ranking.strategies.depth import depth_of
 from ranking.strategies.mixes import Surface
-from ranking.strategies.mixing import Mix, evidence_of, proposals, relevance_of
-from ranking.strategies.nearness import nearness
+from ranking.strategies.mixing import Mix
 from ranking.towers import Model, serving
-from ranking.visits.asked import Asked, Pool
+from ranking.visits.asked import Asked
 from ranking.visits.reading import Items, Visitor, asked_of_products, asked_of_steps, items_by_product, visitor_read
 from ranking.visits.sizes import ITEMS
 from ranking.weights.evidence import Evidence
-from ranking.weights.formula import weights
 
 CONSUMERS = ("products", "weights", "vectors", "models", "visits")
 FEW = 5  # interactions: beyond them a shopper is known
@@ -164,7 +159,18 @@ def rank(request: RecommendRequest, model: Model, state: State, variant: Variant
     standing = rules_standing(
         shop_id=request.shop_id, version=seen.rules, surface=request.surface, key=None, now=request.now
     )
-    reading = Reading(request, standing, seen, model, asked, items)
+    reading = Reading(
+        shop_id=request.shop_id,
+        product_ids=request.product_ids,
+        filters=request.filters,
+        depth=depth_of(request.k),
+        now=request.now,
+        standing=standing,
+        seen=seen,
+        model=model,
+        asked=asked,
+        items=items,
+    )
     variety = diversity_kept(request.shop_id, request.surface)
 
     def listed(wanted: Sequence[str]) -> tuple[Scored, Shelf, Sequence[str]]:
@@ -191,58 +197,6 @@ def rank(request: RecommendRequest, model: Model, state: State, variant: Variant
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What candidates are read for."""
-
-    request: RecommendRequest
-    standing: Standing
-    seen: Snapshot
-    model: Model
-    asked: Asked
-    items: Items
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Candidates with what strategies and feedback say of each."""
-
-    found: Found
-    ruled: Ruled
-    strength: NDArray[np.float64]
-    evidence: Evidence
-    scores: Scores
-
-
-def scored_read(reading: Reading, mix: Mix, wanted: Sequence[str]) -> Scored:
-    """Read the candidates, those that are `wanted` in any case among them, and score them by a mix."""
-    seen, now = reading.seen, reading.request.now
-    found, ruled = found_read(reading, wanted)
-    strength = evidence_of(reading.asked, pool_near(reading, found))
-    relevance = relevance_of(strength, mix)
-    expected = reading.model.expected_of(found.candidates.product_ids)
-    evidence = weights_evidence(found.candidates, seen, now, expected=expected)
-    w = weights(relevance=relevance, evidence=evidence, options=seen.options)
-    nothing = np.zeros(len(relevance))
-    scores = Scores(
-        dense=found.candidates.dense, lexical=nothing, relevance=relevance, weights=w, score=relevance * w.weight
-    )
-    return Scored(found, ruled, strength, evidence, scores)
-
-
-def pool_near(reading: Reading, found: Found) -> Pool:
-    """The candidates with how near each is to single items of the context."""
-    table = embedding_table(reading.request.shop_id, reading.model.major)
-    vectors = (
-        product_vectors(table, found.candidates.ids, found.candidates.vector_versions)
-        if reading.seen.has_vectors
-        else None
-    )
-    items = items_matrix(reading.items.vectors)
-    near = nearness(reading.asked, found.pool.numbers, vectors, items, unrelated=reading.model.head.unknown)
-    return replace(found.pool, nearest=near.nearest, around=near.around)
-
-
 def chosen_for(request: RecommendRequest, segment: str, state: State, variant: Variant) -> Chosen:
     """The variant's mix, else what the surface's bandit chooses."""
     if variant.mix is not None:
@@ -255,44 +209,6 @@ def chosen_for(request: RecommendRequest, segment: str, state: State, variant: V
         subject=request.subject,
         now=request.now,
     )
-
-
-def found_read(reading: Reading, wanted: Sequence[str]) -> tuple[Found, Ruled]:
-    """The candidates with the operator's boosts in r, and what rules look at of each, where there are any."""
-    request, seen, model, asked = reading.request, reading.seen, reading.model, reading.asked
-    vector = content_vector(asked, reading.items.vectors)
-    accessories = (
-        accessories_of(shop_id=request.shop_id, product_ids=request.product_ids) if request.product_ids else ()
-    )
-    depth = depth_of(request.k)
-    numbers = proposals(asked, depth.proposed).tolist()
-
-    def read(wanted: Sequence[str]) -> Found:
-        return candidates_read(
-            shop_id=request.shop_id,
-            snapshot=seen,
-            numbers=numbers,
-            depth=depth,
-            vector=vector,
-            major=model.major,
-            unrelated=model.head.unknown,
-            filters=request.filters,
-            without=request.product_ids,
-            accessories=accessories,
-            wanted=wanted,
-            now=request.now,
-        )
-
-    if not reading.standing.rules:
-        return read(wanted), Ruled(reading.standing)
-    every: list[Found] = []
-
-    def candidates(*, wanted: Sequence[str]) -> Candidates:
-        every.append(read(wanted))
-        return every[-1].candidates
-
-    boosted, ruled = candidates_boosted(reading.standing, candidates)
-    return replace(every[-1], candidates=boosted), ruled
 
 
 def context_of(request: RecommendRequest) -> Context:
